@@ -1,0 +1,296 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The character device: open, release, read, write, poll, and the table of ioctl commands. */
+#include <linux/fs.h>
+#include <linux/iommu.h>
+#include <linux/nospec.h>
+#include <linux/poll.h>
+#include <linux/security.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+#include <linux/dma-mapping.h>
+
+#include "internal.h"
+
+/* Without a translating IOMMU the owner's device reaches all memory. */
+static int may_own(struct userpci_device *u)
+{
+	int err;
+
+	if (userpci_iommu_translates(u))
+		return 0;
+	if (!capable(CAP_SYS_RAWIO))
+		return -EPERM;
+	err = security_locked_down(LOCKDOWN_PCI_ACCESS);
+	if (err)
+		return err;
+	if (!test_taint(TAINT_USER)) {
+		add_taint(TAINT_USER, LOCKDEP_STILL_OK);
+		pci_warn(u->pdev, "no IOMMU translates: user space reaches all memory by DMA\n");
+	}
+	return 0;
+}
+
+static int become_owner(struct userpci_device *u, struct userpci_file *uf)
+{
+	int err;
+
+	if (u->gone)
+		return -ENODEV;
+	if (u->owner)
+		return -EBUSY;
+	err = may_own(u);
+	if (err)
+		return err;
+	err = dma_set_mask_and_coherent(&u->pdev->dev, DMA_BIT_MASK(32));
+	if (err)
+		return err;
+	u->owner = uf;
+	return 0;
+}
+
+static int userpci_open(struct inode *inode, struct file *file)
+{
+	struct userpci_device *u = container_of(inode->i_cdev, struct userpci_device, cdev);
+	struct userpci_file *uf;
+	int err = 0;
+
+	if (!(file->f_mode & FMODE_READ))
+		return -EACCES;
+	uf = kzalloc(sizeof(*uf), GFP_KERNEL_ACCOUNT);
+	if (!uf)
+		return -ENOMEM;
+	uf->ones = alloc_page(GFP_KERNEL_ACCOUNT);
+	if (!uf->ones) {
+		err = -ENOMEM;
+		goto free_file;
+	}
+	memset(page_address(uf->ones), 0xff, PAGE_SIZE);
+	uf->u = u;
+	uf->seen = atomic_read(&u->events);
+
+	mutex_lock(&u->lock);
+	if (file->f_mode & FMODE_WRITE)
+		err = become_owner(u, uf);
+	else if (u->gone)
+		err = -ENODEV;
+	mutex_unlock(&u->lock);
+	if (err)
+		goto free_ones;
+
+	get_device(&u->dev);
+	file->private_data = uf;
+	file->f_mapping = u->inode->i_mapping;
+	return nonseekable_open(inode, file);
+
+free_ones:
+	__free_page(uf->ones);
+free_file:
+	kfree(uf);
+	return err;
+}
+
+/*
+ * The last close, however it comes. device_lock: a removal is either over (gone), or waits until the
+ * function is quiet; nobody else's driver is reset.
+ */
+static void release_owner(struct userpci_device *u)
+{
+	device_lock(&u->pdev->dev);
+	mutex_lock(&u->lock);
+	if (!u->gone) {
+		userpci_quiesce(u);
+		userpci_dma_stop(u);
+	}
+	u->owner = NULL;
+	mutex_unlock(&u->lock);
+	device_unlock(&u->pdev->dev);
+}
+
+static int userpci_release(struct inode *inode, struct file *file)
+{
+	struct userpci_file *uf = file->private_data;
+	struct userpci_device *u = uf->u;
+
+	if (file->f_mode & FMODE_WRITE)
+		release_owner(u);
+	__free_page(uf->ones);
+	kfree(uf);
+	put_device(&u->dev);
+	return 0;
+}
+
+/* Sleeps until an interrupt came that this file has not seen, as UIO's read() does. */
+static ssize_t userpci_read(struct file *file, char __user *to, size_t size, loff_t *position)
+{
+	struct userpci_file *uf = file->private_data;
+	struct userpci_device *u = uf->u;
+	u32 events;
+	int err;
+
+	if (size != sizeof(events))
+		return -EINVAL;
+	for (;;) {
+		events = atomic_read(&u->events);
+		if (READ_ONCE(u->gone))
+			return -ENODEV;
+		if (events != uf->seen)
+			break;
+		if (!READ_ONCE(u->irq_count))
+			return -EIO;
+		if (file->f_flags & O_NONBLOCK)
+			return -EAGAIN;
+		err = wait_event_interruptible(u->wait, atomic_read(&u->events) != uf->seen ||
+								READ_ONCE(u->gone) ||
+								!READ_ONCE(u->irq_count));
+		if (err)
+			return err;
+	}
+	if (put_user(events, (u32 __user *)to))
+		return -EFAULT;
+	uf->seen = events;
+	return sizeof(events);
+}
+
+/* UIO's irqcontrol: 1 unmasks, 0 masks. */
+static ssize_t userpci_write(struct file *file, const char __user *from, size_t size,
+			     loff_t *position)
+{
+	struct userpci_file *uf = file->private_data;
+	struct userpci_device *u = uf->u;
+	ssize_t done = sizeof(u32);
+	u32 unmask;
+
+	if (size != sizeof(unmask))
+		return -EINVAL;
+	if (get_user(unmask, (const u32 __user *)from))
+		return -EFAULT;
+	if (unmask > 1)
+		return -EINVAL;
+	mutex_lock(&u->lock);
+	if (u->gone)
+		done = -ENODEV;
+	else if (!u->irq_count)
+		done = -EIO;
+	else
+		userpci_irq_mask_all(u, !unmask);
+	mutex_unlock(&u->lock);
+	return done;
+}
+
+static __poll_t userpci_poll(struct file *file, poll_table *wait)
+{
+	struct userpci_file *uf = file->private_data;
+	struct userpci_device *u = uf->u;
+
+	poll_wait(file, &u->wait, wait);
+	if (READ_ONCE(u->gone))
+		return EPOLLHUP | EPOLLERR;
+	return atomic_read(&u->events) != uf->seen ? EPOLLIN | EPOLLRDNORM : 0;
+}
+
+union argument {
+	struct userpci_uapi_info info;
+	struct userpci_uapi_region region;
+	struct userpci_uapi_access access;
+	struct userpci_uapi_config config;
+	struct userpci_uapi_dma_mask dma_mask;
+	struct userpci_uapi_dma dma;
+	struct userpci_uapi_irq irq;
+	struct userpci_uapi_irq_eventfd irq_eventfd;
+	struct userpci_uapi_irq_mask irq_mask;
+	struct userpci_uapi_bus_master bus_master;
+	struct userpci_uapi_reset reset;
+};
+
+#define ANYONE	(1u << 0) /* an observer may call it too */
+#define ANSWERS (1u << 1) /* the structure is copied back */
+#define RESETS	(1u << 2) /* under device_lock */
+
+/* A command's number is its place here. Each runs under u->lock, on a copy of the caller's structure. */
+static const struct command {
+	size_t size;	 /* of the structure in this version */
+	size_t smallest; /* of its first version */
+	unsigned int flags;
+	int (*run)(struct userpci_file *uf, void *arg);
+} commands[] = {
+#define COMMAND(name, type, last, flags_, function) \
+	[_IOC_NR(name)] = { sizeof(struct type), offsetofend(struct type, last), flags_, function }
+	COMMAND(USERPCI_GET_INFO, userpci_uapi_info, numa_node, ANYONE | ANSWERS, userpci_get_info),
+	COMMAND(USERPCI_GET_REGION, userpci_uapi_region, table_offset, ANYONE | ANSWERS,
+		userpci_get_region),
+	COMMAND(USERPCI_REGION_READ, userpci_uapi_access, value, ANSWERS, userpci_region_read),
+	COMMAND(USERPCI_REGION_WRITE, userpci_uapi_access, value, 0, userpci_region_write),
+	COMMAND(USERPCI_CONFIG_READ, userpci_uapi_config, value, ANYONE | ANSWERS,
+		userpci_config_read),
+	COMMAND(USERPCI_DMA_SET_MASK, userpci_uapi_dma_mask, bits, 0, userpci_dma_set_mask),
+	COMMAND(USERPCI_DMA_ALLOC, userpci_uapi_dma, reserved, ANSWERS, userpci_dma_alloc),
+	COMMAND(USERPCI_DMA_FREE, userpci_uapi_dma, reserved, 0, userpci_dma_free),
+	COMMAND(USERPCI_IRQ_ENABLE, userpci_uapi_irq, reserved, 0, userpci_irq_enable),
+	COMMAND(USERPCI_IRQ_EVENTFD, userpci_uapi_irq_eventfd, reserved, 0, userpci_irq_eventfd),
+	COMMAND(USERPCI_IRQ_MASK, userpci_uapi_irq_mask, reserved, 0, userpci_irq_mask),
+	COMMAND(USERPCI_BUS_MASTER, userpci_uapi_bus_master, enable, 0, userpci_bus_master),
+	COMMAND(USERPCI_RESET, userpci_uapi_reset, flags, RESETS, userpci_reset_call),
+#undef COMMAND
+};
+
+static int run_command(const struct command *command, struct userpci_file *uf, void *arg)
+{
+	struct userpci_device *u = uf->u;
+	int err;
+
+	if (command->flags & RESETS)
+		device_lock(&u->pdev->dev);
+	mutex_lock(&u->lock);
+	err = u->gone ? -ENODEV : command->run(uf, arg);
+	mutex_unlock(&u->lock);
+	if (command->flags & RESETS)
+		device_unlock(&u->pdev->dev);
+	return err;
+}
+
+static long userpci_ioctl(struct file *file, unsigned int cmd, unsigned long user)
+{
+	struct userpci_file *uf = file->private_data;
+	void __user *uarg = (void __user *)user;
+	const struct command *command;
+	union argument arg = {};
+	u32 size;
+	int err;
+
+	if (_IOC_NR(cmd) >= ARRAY_SIZE(commands) || cmd != _IO(USERPCI_IOC_TYPE, _IOC_NR(cmd)))
+		return -ENOTTY;
+	command = &commands[array_index_nospec(_IOC_NR(cmd), ARRAY_SIZE(commands))];
+	if (!(command->flags & ANYONE) && !(file->f_mode & FMODE_WRITE))
+		return -EACCES;
+	if (get_user(size, (u32 __user *)uarg))
+		return -EFAULT;
+	if (size < command->smallest)
+		return -EINVAL;
+	if (size > PAGE_SIZE)
+		return -E2BIG;
+	err = copy_struct_from_user(&arg, command->size, uarg, size);
+	if (err)
+		return err;
+	err = run_command(command, uf, &arg);
+	if (err)
+		return err;
+	/* `size` itself stays as the caller wrote it, for it is his; so the copy begins behind it. */
+	if ((command->flags & ANSWERS) &&
+	    copy_to_user(uarg + sizeof(u32), (u8 *)&arg + sizeof(u32),
+			 min_t(size_t, size, command->size) - sizeof(u32)))
+		return -EFAULT;
+	return 0;
+}
+
+const struct file_operations userpci_fops = {
+	.owner = THIS_MODULE,
+	.open = userpci_open,
+	.release = userpci_release,
+	.read = userpci_read,
+	.write = userpci_write,
+	.poll = userpci_poll,
+	.unlocked_ioctl = userpci_ioctl,
+	.compat_ioctl = compat_ptr_ioctl,
+	.mmap = userpci_mmap,
+	.llseek = noop_llseek,
+};

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Objects and locks
+ *
+ * One struct userpci_device a bound function. It lives until the function is unbound and the last file
+ * on it is closed. Every file and every map holds it, directly or through its file.
+ *
+ * Lock order: device_lock(&pdev->dev), mmap_lock, userpci_device.lock. User memory is never touched
+ * under userpci_device.lock (a page fault takes mmap_lock). Whoever resets the function holds
+ * device_lock, so that no other driver can have been bound meanwhile.
+ */
+#ifndef USERPCI_INTERNAL_H
+#define USERPCI_INTERNAL_H
+
+#include <linux/cdev.h>
+#include <linux/device.h>
+#include <linux/kref.h>
+#include <linux/list.h>
+#include <linux/mutex.h>
+#include <linux/pci.h>
+#include <linux/spinlock.h>
+#include <linux/wait.h>
+#include <linux/xarray.h>
+#include <userpci/uapi.h>
+
+#include "compat.h"
+
+/*
+ * The mmap offsets of a device: BARs one after the other from 0, DMA buffers in windows of 4 GiB above.
+ * All are below 2^44, the reach of a 32-bit caller's mmap2 (32-bit count of 4 KiB pages).
+ */
+#define USERPCI_DMA_OFFSET  (1ULL << 43)
+#define USERPCI_DMA_WINDOW  (1ULL << 32)
+#define USERPCI_DMA_BUFFERS 1024
+
+struct userpci_region {
+	u32 flags;	  /* USERPCI_REGION_* */
+	u64 offset;	  /* for mmap */
+	u64 bytes;	  /* size of the BAR */
+	u64 map_bytes;	  /* the same in whole pages; 0: cannot be mapped */
+	u64 table_offset; /* pages of the MSI-X table, in the BAR */
+	u64 table_bytes;
+	void __iomem *calls;	/* for USERPCI_REGION_CALLS */
+	struct resource filler; /* claims the rest of a page for a BAR that is smaller */
+};
+
+struct userpci_vector {
+	struct userpci_device *u;
+	struct eventfd_ctx *eventfd;
+	int irq;
+	bool masked;
+	char name[32];
+};
+
+struct userpci_device {
+	struct device dev;
+	struct cdev cdev;
+	struct pci_dev *pdev;
+	struct inode *inode; /* the address space of all maps of the device */
+
+	struct mutex lock; /* all below */
+	bool gone;	   /* set once, at removal */
+	struct userpci_file *owner;
+	struct list_head maps;
+	struct userpci_region regions[USERPCI_NUM_BARS];
+
+	struct xarray buffers; /* handle -> struct userpci_buffer */
+	u64 dma_bytes;
+
+	unsigned int irq_kind;
+	unsigned int irq_count; /* enabled vectors */
+	struct userpci_vector *vectors;
+	spinlock_t irq_lock; /* masked, of vectors that are masked at the interrupt controller */
+	atomic_t events;     /* interrupts since bind, of all vectors */
+	wait_queue_head_t wait;
+};
+
+struct userpci_file {
+	struct userpci_device *u;
+	unsigned int seen; /* events at the last read() */
+	struct page *ones; /* what the maps of a removed device's BARs show */
+};
+
+struct userpci_buffer {
+	struct kref ref; /* the table's and one a map */
+	struct page *pages;
+	u64 bytes;
+	dma_addr_t iova;
+};
+
+/* main.c */
+bool userpci_iommu_translates(struct userpci_device *u);
+int userpci_reset(struct userpci_device *u);
+void userpci_quiesce(struct userpci_device *u);
+int userpci_get_info(struct userpci_file *uf, void *arg);
+
+/* file.c */
+extern const struct file_operations userpci_fops;
+
+/* region.c */
+void userpci_regions_init(struct userpci_device *u);
+void userpci_regions_exit(struct userpci_device *u);
+int userpci_get_region(struct userpci_file *uf, void *arg);
+int userpci_region_read(struct userpci_file *uf, void *arg);
+int userpci_region_write(struct userpci_file *uf, void *arg);
+
+/* mmap.c */
+int userpci_inodes_init(void);
+void userpci_inodes_exit(void);
+int userpci_inode_create(struct userpci_device *u);
+int userpci_mmap(struct file *file, struct vm_area_struct *vma);
+void userpci_revoke(struct userpci_device *u);
+
+/* dma.c */
+struct userpci_buffer *userpci_buffer_find(struct userpci_device *u, u64 offset, u64 bytes,
+					   unsigned long *pfn);
+void userpci_buffer_put(struct userpci_buffer *buffer);
+void userpci_dma_stop(struct userpci_device *u);
+int userpci_dma_set_mask(struct userpci_file *uf, void *arg);
+int userpci_dma_alloc(struct userpci_file *uf, void *arg);
+int userpci_dma_free(struct userpci_file *uf, void *arg);
+
+/* irq.c */
+void userpci_irq_stop(struct userpci_device *u);
+void userpci_irq_mask_all(struct userpci_device *u, bool masked);
+int userpci_irq_enable(struct userpci_file *uf, void *arg);
+int userpci_irq_eventfd(struct userpci_file *uf, void *arg);
+int userpci_irq_mask(struct userpci_file *uf, void *arg);
+
+/* config.c */
+int userpci_config_read(struct userpci_file *uf, void *arg);
+int userpci_bus_master(struct userpci_file *uf, void *arg);
+int userpci_reset_call(struct userpci_file *uf, void *arg);
+
+#endif

@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* INTx, MSI and MSI-X: each vector to an eventfd, all of them to the device's count. */
+#include <linux/eventfd.h>
+#include <linux/interrupt.h>
+#include <linux/slab.h>
+
+#include "internal.h"
+
+static irqreturn_t deliver(struct userpci_vector *v)
+{
+	struct userpci_device *u = v->u;
+	struct eventfd_ctx *eventfd = READ_ONCE(v->eventfd);
+
+	atomic_inc(&u->events);
+	if (eventfd)
+		userpci_eventfd_signal(eventfd);
+	if (wq_has_sleeper(&u->wait))
+		wake_up_interruptible(&u->wait);
+	return IRQ_HANDLED;
+}
+
+static irqreturn_t handle_message(int irq, void *data)
+{
+	return deliver(data);
+}
+
+/* A shared line: ours if the function says so, and silenced at the function until it is unmasked. */
+static irqreturn_t handle_intx(int irq, void *data)
+{
+	struct userpci_vector *v = data;
+
+	if (!pci_check_and_mask_intx(v->u->pdev))
+		return IRQ_NONE;
+	return deliver(v);
+}
+
+/* The vector's state at the interrupt controller, where masks nest: changed only when it differs. */
+static void set_masked(struct userpci_vector *v, bool masked)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&v->u->irq_lock, flags);
+	if (v->masked != masked) {
+		v->masked = masked;
+		if (masked)
+			disable_irq_nosync(v->irq);
+		else
+			enable_irq(v->irq);
+	}
+	spin_unlock_irqrestore(&v->u->irq_lock, flags);
+}
+
+/* The same for a function that has no working INTx disable bit; its line is not shared. */
+static irqreturn_t handle_intx_exclusive(int irq, void *data)
+{
+	set_masked(data, true);
+	return deliver(data);
+}
+
+static bool masks_at_function(struct userpci_device *u)
+{
+	return u->irq_kind == USERPCI_IRQ_INTX && pci_intx_mask_supported(u->pdev);
+}
+
+static void vector_mask(struct userpci_device *u, struct userpci_vector *v, bool masked)
+{
+	if (masks_at_function(u))
+		pci_intx(u->pdev, !masked);
+	else
+		set_masked(v, masked);
+}
+
+void userpci_irq_mask_all(struct userpci_device *u, bool masked)
+{
+	unsigned int i;
+
+	for (i = 0; i < u->irq_count; i++)
+		vector_mask(u, &u->vectors[i], masked);
+}
+
+static int vector_request(struct userpci_device *u, unsigned int i)
+{
+	struct userpci_vector *v = &u->vectors[i];
+	irq_handler_t handler = handle_message;
+	unsigned long flags = 0;
+
+	v->u = u;
+	v->irq = pci_irq_vector(u->pdev, i);
+	if (v->irq < 0)
+		return v->irq;
+	snprintf(v->name, sizeof(v->name), "userpci-%u:%s", i, pci_name(u->pdev));
+	if (masks_at_function(u)) {
+		handler = handle_intx;
+		flags = IRQF_SHARED;
+	} else if (u->irq_kind == USERPCI_IRQ_INTX) {
+		handler = handle_intx_exclusive;
+	}
+	return request_irq(v->irq, handler, flags, v->name, v);
+}
+
+/* Gives back the first `count` vectors. free_irq() waits for a handler that runs. */
+static void vectors_free(struct userpci_device *u, unsigned int count)
+{
+	unsigned int i;
+
+	if (u->irq_kind == USERPCI_IRQ_INTX)
+		pci_intx(u->pdev, 0);
+	for (i = 0; i < count; i++) {
+		struct userpci_vector *v = &u->vectors[i];
+
+		free_irq(v->irq, v);
+		if (v->eventfd)
+			eventfd_ctx_put(v->eventfd);
+	}
+	pci_free_irq_vectors(u->pdev);
+	kvfree(u->vectors);
+	u->vectors = NULL;
+}
+
+void userpci_irq_stop(struct userpci_device *u)
+{
+	if (!u->irq_count)
+		return;
+	vectors_free(u, u->irq_count);
+	u->irq_count = 0;
+	/* A read() that sleeps has nothing to wait for any more. */
+	wake_up_interruptible(&u->wait);
+}
+
+static int vectors_enable(struct userpci_device *u, unsigned int kind, unsigned int count)
+{
+	static const unsigned int type[] = {
+		[USERPCI_IRQ_INTX] = PCI_IRQ_INTX,
+		[USERPCI_IRQ_MSI] = PCI_IRQ_MSI,
+		[USERPCI_IRQ_MSIX] = PCI_IRQ_MSIX,
+	};
+	unsigned int i;
+	int err;
+
+	err = pci_alloc_irq_vectors(u->pdev, count, count, type[kind]);
+	if (err < 0)
+		return -ENOSPC;
+	u->irq_kind = kind;
+	u->vectors = kvcalloc(count, sizeof(*u->vectors), GFP_KERNEL_ACCOUNT);
+	if (!u->vectors) {
+		pci_free_irq_vectors(u->pdev);
+		return -ENOMEM;
+	}
+	for (i = 0; i < count; i++) {
+		err = vector_request(u, i);
+		if (err) {
+			vectors_free(u, i);
+			return err;
+		}
+	}
+	u->irq_count = count;
+	if (kind == USERPCI_IRQ_INTX)
+		pci_intx(u->pdev, 1);
+	return 0;
+}
+
+int userpci_irq_enable(struct userpci_file *uf, void *arg)
+{
+	struct userpci_uapi_irq *a = arg;
+	struct userpci_device *u = uf->u;
+
+	if (a->kind > USERPCI_IRQ_MSIX || a->reserved)
+		return -EINVAL;
+	if (a->kind == USERPCI_IRQ_INTX && a->count > 1)
+		return -EINVAL;
+	/* Checked before the old vectors go, so that a mistake costs nothing. */
+	if (a->kind == USERPCI_IRQ_INTX && a->count && !u->pdev->irq)
+		return -ENOSPC;
+	if (a->kind == USERPCI_IRQ_MSI && (int)a->count > max(pci_msi_vec_count(u->pdev), 0))
+		return -ENOSPC;
+	if (a->kind == USERPCI_IRQ_MSIX && (int)a->count > max(pci_msix_vec_count(u->pdev), 0))
+		return -ENOSPC;
+	userpci_irq_stop(u);
+	return a->count ? vectors_enable(u, a->kind, a->count) : 0;
+}
+
+int userpci_irq_eventfd(struct userpci_file *uf, void *arg)
+{
+	struct userpci_uapi_irq_eventfd *a = arg;
+	struct userpci_device *u = uf->u;
+	struct eventfd_ctx *eventfd = NULL;
+	struct userpci_vector *v;
+
+	if (a->vector >= u->irq_count || a->fd < -1 || a->reserved)
+		return -EINVAL;
+	v = &u->vectors[a->vector];
+	if (a->fd >= 0) {
+		eventfd = eventfd_ctx_fdget(a->fd);
+		if (IS_ERR(eventfd))
+			return PTR_ERR(eventfd);
+	}
+	eventfd = xchg(&v->eventfd, eventfd);
+	if (eventfd) {
+		/* A handler on another CPU may hold the old one. */
+		synchronize_irq(v->irq);
+		eventfd_ctx_put(eventfd);
+	}
+	return 0;
+}
+
+int userpci_irq_mask(struct userpci_file *uf, void *arg)
+{
+	struct userpci_uapi_irq_mask *a = arg;
+	struct userpci_device *u = uf->u;
+
+	if (a->vector >= u->irq_count || a->masked > 1 || a->reserved)
+		return -EINVAL;
+	vector_mask(u, &u->vectors[a->vector], a->masked);
+	return 0;
+}
