@@ -2,9 +2,9 @@
 /*
  * Contiguous DMA buffers.
  *
- * The pages are the module's own, within the device's mask, and then mapped for the device. So a buffer
- * outlives the device: at removal its DMA mapping goes, while processes keep reading its contents.
- * Memory of dma_alloc_coherent() would have to be freed before the driver is unbound.
+ * The pages are the module's own, within the device's mask, and then mapped for the device. So a
+ * buffer outlives the device: at removal its DMA mapping goes, while processes keep reading its
+ * contents. Memory of dma_alloc_coherent() would have to be freed before the driver is unbound.
  */
 #include <linux/dma-mapping.h>
 #include <linux/gfp.h>
@@ -38,8 +38,8 @@ void userpci_buffer_put(struct userpci_buffer *buffer)
 }
 
 /*
- * The buffer that holds the mmap range [offset, offset + bytes), with a reference, and the range's first
- * page frame; NULL: none does. Under u->lock.
+ * The buffer that holds the mmap range [offset, offset + bytes), with a reference, and the range's
+ * first page frame; NULL: none does. Under u->lock.
  */
 struct userpci_buffer *userpci_buffer_find(struct userpci_device *u, u64 offset, u64 bytes,
 					   unsigned long *pfn)
@@ -61,7 +61,8 @@ struct userpci_buffer *userpci_buffer_find(struct userpci_device *u, u64 offset,
 	return buffer;
 }
 
-/* Contiguous zeroed pages, each with a reference of its own, so that a size need not be a power of 2. */
+/* Contiguous zeroed pages, each with a reference of its own, so that a size need not be a power
+ * of 2. */
 static struct page *alloc_contiguous(struct device *dev, u64 bytes, gfp_t zone)
 {
 	gfp_t gfp = GFP_KERNEL_ACCOUNT | __GFP_ZERO | __GFP_NOWARN | __GFP_RETRY_MAYFAIL | zone;
@@ -84,7 +85,8 @@ static u64 reach(struct device *dev)
 	return min_not_zero(dma_get_mask(dev), dev->bus_dma_limit);
 }
 
-/* Gives the pages an iova. Fails where they are out of the device's reach: never through a bounce. */
+/* Gives the pages an iova. Fails where they are out of the device's reach: never through a bounce.
+ */
 static int map_for_device(struct userpci_device *u, struct userpci_buffer *buffer)
 {
 	struct device *dev = &u->pdev->dev;
@@ -196,7 +198,8 @@ int userpci_dma_free(struct userpci_file *uf, void *arg)
 	return 0;
 }
 
-/* Takes all buffers from the device, which must be quiet. Pages that are mapped stay until unmapped. */
+/* Takes all buffers from the device, which must be quiet. Pages that are mapped stay until
+ * unmapped. */
 void userpci_dma_stop(struct userpci_device *u)
 {
 	struct userpci_buffer *buffer;

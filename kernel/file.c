@@ -90,8 +90,8 @@ free_file:
 }
 
 /*
- * The last close, however it comes. device_lock: a removal is either over (gone), or waits until the
- * function is quiet; nobody else's driver is reset.
+ * The last close, however it comes. device_lock: a removal is either over (gone), or waits until
+ * the function is quiet; nobody else's driver is reset.
  */
 static void release_owner(struct userpci_device *u)
 {
@@ -206,7 +206,8 @@ union argument {
 #define ANSWERS (1u << 1) /* the structure is copied back */
 #define RESETS	(1u << 2) /* under device_lock */
 
-/* A command's number is its place here. Each runs under u->lock, on a copy of the caller's structure. */
+/* A command's number is its place here. Each runs under u->lock, on a copy of the caller's
+ * structure. */
 static const struct command {
 	size_t size;	 /* of the structure in this version */
 	size_t smallest; /* of its first version */
@@ -274,7 +275,8 @@ static long userpci_ioctl(struct file *file, unsigned int cmd, unsigned long use
 	err = run_command(command, uf, &arg);
 	if (err)
 		return err;
-	/* `size` itself stays as the caller wrote it, for it is his; so the copy begins behind it. */
+	/* `size` itself stays as the caller wrote it, for it is his; so the copy begins behind it.
+	 */
 	if ((command->flags & ANSWERS) &&
 	    copy_to_user(uarg + sizeof(u32), (u8 *)&arg + sizeof(u32),
 			 min_t(size_t, size, command->size) - sizeof(u32)))

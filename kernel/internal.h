@@ -2,8 +2,8 @@
 /*
  * Objects and locks
  *
- * One struct userpci_device a bound function. It lives until the function is unbound and the last file
- * on it is closed. Every file and every map holds it, directly or through its file.
+ * One struct userpci_device a bound function. It lives until the function is unbound and the last
+ * file on it is closed. Every file and every map holds it, directly or through its file.
  *
  * Lock order: device_lock(&pdev->dev), mmap_lock, userpci_device.lock. User memory is never touched
  * under userpci_device.lock (a page fault takes mmap_lock). Whoever resets the function holds
@@ -26,8 +26,8 @@
 #include "compat.h"
 
 /*
- * The mmap offsets of a device: BARs one after the other from 0, DMA buffers in windows of 4 GiB above.
- * All are below 2^44, the reach of a 32-bit caller's mmap2 (32-bit count of 4 KiB pages).
+ * The mmap offsets of a device: BARs one after the other from 0, DMA buffers in windows of 4 GiB
+ * above. All are below 2^44, the reach of a 32-bit caller's mmap2 (32-bit count of 4 KiB pages).
  */
 #define USERPCI_DMA_OFFSET  (1ULL << 43)
 #define USERPCI_DMA_WINDOW  (1ULL << 32)

@@ -32,7 +32,8 @@ bool userpci_iommu_translates(struct userpci_device *u)
 
 /*
  * Resets the function where it has a reset. device_lock and u->lock are held. The kernel saves and
- * restores configuration space around it: bus mastering is cleared first, so that it comes back off.
+ * restores configuration space around it: bus mastering is cleared first, so that it comes back
+ * off.
  */
 int userpci_reset(struct userpci_device *u)
 {
@@ -41,7 +42,8 @@ int userpci_reset(struct userpci_device *u)
 	return pci_reset_function_locked(u->pdev);
 }
 
-/* The order of the teardown: when this returns the function can neither interrupt nor write memory. */
+/* The order of the teardown: when this returns the function can neither interrupt nor write memory.
+ */
 void userpci_quiesce(struct userpci_device *u)
 {
 	userpci_irq_stop(u);

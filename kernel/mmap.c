@@ -3,8 +3,8 @@
  * mmap: vm_pgoff selects a BAR or a DMA buffer, remap_pfn_range maps it. Revocation at removal.
  *
  * All files of a device share the address space of one inode of the device's own, so that one
- * unmap_mapping_range() reaches every process. The pages are entered at mmap; the fault handler serves
- * only what a revocation took away.
+ * unmap_mapping_range() reaches every process. The pages are entered at mmap; the fault handler
+ * serves only what a revocation took away.
  */
 #include <linux/fs.h>
 #include <linux/mount.h>
@@ -87,8 +87,8 @@ static void map_close(struct vm_area_struct *vma)
 }
 
 /*
- * Reached after a revocation only. A register then reads all ones, as an absent device does, and a write
- * lands in a page that nobody but this open file's user sees.
+ * Reached after a revocation only. A register then reads all ones, as an absent device does, and a
+ * write lands in a page that nobody but this open file's user sees.
  */
 static vm_fault_t map_fault(struct vm_fault *vmf)
 {
@@ -100,7 +100,8 @@ static vm_fault_t map_fault(struct vm_fault *vmf)
 	return vmf_insert_pfn(vmf->vma, vmf->address, page_to_pfn(uf->ones));
 }
 
-/* A region is unmapped as it was mapped: a hole would tear its memory type's range apart (x86 PAT). */
+/* A region is unmapped as it was mapped: a hole would tear its memory type's range apart (x86 PAT).
+ */
 static int map_may_split(struct vm_area_struct *vma, unsigned long address)
 {
 	return -EINVAL;
@@ -128,8 +129,8 @@ static struct userpci_region *bar_find(struct userpci_device *u, u64 offset, u64
 }
 
 /*
- * The MSI-X table holds addresses that the function writes to: only the kernel fills it. Its pages map
- * read-only, and stay so.
+ * The MSI-X table holds addresses that the function writes to: only the kernel fills it. Its pages
+ * map read-only, and stay so.
  */
 static int protect_table(struct userpci_region *r, u64 inside, struct vm_area_struct *vma)
 {
@@ -210,7 +211,8 @@ free_map:
 	return err;
 }
 
-/* The address space of one map that may still be on its way into the inode's tree; NULL: none left. */
+/* The address space of one map that may still be on its way into the inode's tree; NULL: none left.
+ */
 static struct mm_struct *next_mm(struct userpci_device *u, struct list_head *seen)
 {
 	struct userpci_map *map;
@@ -228,9 +230,9 @@ static struct mm_struct *next_mm(struct userpci_device *u, struct list_head *see
 }
 
 /*
- * Takes every BAR map away from every process. u->gone is set: no map is made any more, but an mmap call
- * that has filled its pages may not have entered its map in the inode's tree yet. Such a call holds its
- * mmap_lock: whoever then gets that lock knows that the map is in the tree.
+ * Takes every BAR map away from every process. u->gone is set: no map is made any more, but an mmap
+ * call that has filled its pages may not have entered its map in the inode's tree yet. Such a call
+ * holds its mmap_lock: whoever then gets that lock knows that the map is in the tree.
  */
 void userpci_revoke(struct userpci_device *u)
 {

@@ -80,8 +80,8 @@ void userpci_regions_init(struct userpci_device *u)
 			continue;
 		}
 		/*
-		 * Only here: an ioremap of a BAR that is mapped to user space would pin its memory type
-		 * on x86, and a later write-combining map would be refused it.
+		 * Only here: an ioremap of a BAR that is mapped to user space would pin its memory
+		 * type on x86, and a later write-combining map would be refused it.
 		 */
 		r->calls = pci_iomap(pdev, bar, 0);
 		if (r->calls)

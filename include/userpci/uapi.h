@@ -15,19 +15,19 @@
  *            a map may begin and end at any page inside the region. MAP_SHARED only.
  *   irq      USERPCI_IRQ_ENABLE, then an eventfd a vector with USERPCI_IRQ_EVENTFD; or read() of 4
  *            bytes: it blocks until interrupts came and gives their running count; poll() works.
- *   close    The last close of the owner, however it comes (exit, SIGKILL), in this order: interrupts
- *            off, bus mastering off, function reset where it has one, then DMA memory freed.
- *            A DMA buffer that is still mapped elsewhere (a fork child's map holds its file open) keeps
- *            its pages until its last map is gone.
+ *   close    The last close of the owner, however it comes (exit, SIGKILL), in this order:
+ *            interrupts off, bus mastering off, function reset where it has one, then DMA memory
+ *            freed. Maps hold their file open: a fork child's map keeps the owner's alive.
  *   unbind   Maps are revoked at once: a BAR then reads all ones and takes writes nowhere, a DMA
- *            buffer keeps its contents; calls give ENODEV, poll() gives POLLHUP | POLLERR.
+ *            buffer keeps its contents until its last map is gone; calls give ENODEV, poll() gives
+ *            POLLHUP | POLLERR.
  *
  * Every structure begins with `size`, set by the caller to the structure's size as it knows it. A
- * later kernel that knows a longer one treats the missing tail as zero; a longer one of a later caller is
- * E2BIG unless its tail is zero. Reserved fields and unknown flags must be zero: EINVAL.
+ * later kernel that knows a longer one treats the missing tail as zero; a longer one of a later
+ * caller is E2BIG unless its tail is zero. Reserved fields and unknown flags must be zero: EINVAL.
  *
- * Errors of every call: EFAULT (bad pointer), E2BIG and EINVAL (`size`), ENODEV (the device is gone),
- * ENOTTY (no such command), EACCES (an observer called what is the owner's).
+ * Errors of every call: EFAULT (bad pointer), E2BIG and EINVAL (`size`), ENODEV (the device is
+ * gone), ENOTTY (no such command), EACCES (an observer called what is the owner's).
  */
 #ifndef USERPCI_UAPI_H
 #define USERPCI_UAPI_H
@@ -67,8 +67,8 @@ struct userpci_uapi_info {
 
 /*
  * USERPCI_GET_REGION - one BAR. Observer.
- * EINVAL: `index` is not below num_regions. A BAR that is absent, or the upper half of a 64-bit one, has
- * bytes == 0 and flags == 0.
+ * EINVAL: `index` is not below num_regions. A BAR that is absent, or the upper half of a 64-bit
+ * one, has bytes == 0 and flags == 0.
  */
 #define USERPCI_GET_REGION	_IO(USERPCI_IOC_TYPE, 1)
 
@@ -81,19 +81,20 @@ struct userpci_uapi_info {
 
 struct userpci_uapi_region {
 	__u32 size;
-	__u32 index; /* in */
-	__u32 flags; /* USERPCI_REGION_* */
-	__u32 table_bytes; /* pages of the MSI-X table, which map read-only: a multiple of the page size */
+	__u32 index;	    /* in */
+	__u32 flags;	    /* USERPCI_REGION_* */
+	__u32 table_bytes;  /* pages of the MSI-X table, which map read-only: a multiple of the page
+			       size */
 	__u64 offset;	    /* for mmap; 0 without USERPCI_REGION_MMAP */
 	__u64 bytes;	    /* size of the BAR */
 	__u64 table_offset; /* of these pages in the BAR: a multiple of the page size */
 };
 
 /*
- * USERPCI_REGION_READ, USERPCI_REGION_WRITE - one access of exactly `width` bytes (1, 2, 4; 8 for memory),
- * naturally aligned, for regions with USERPCI_REGION_CALLS (I/O BARs; memory BARs that share a page
- * with other registers). Owner: a read may have effects in the device.
- * EINVAL: index, width or alignment; ERANGE: not inside the BAR; EOPNOTSUPP: no USERPCI_REGION_CALLS.
+ * USERPCI_REGION_READ, USERPCI_REGION_WRITE - one access of exactly `width` bytes (1, 2, 4; 8 for
+ * memory), naturally aligned, for regions with USERPCI_REGION_CALLS (I/O BARs; memory BARs that
+ * share a page with other registers). Owner: a read may have effects in the device. EINVAL: index,
+ * width or alignment; ERANGE: not inside the BAR; EOPNOTSUPP: no USERPCI_REGION_CALLS.
  */
 #define USERPCI_REGION_READ  _IO(USERPCI_IOC_TYPE, 2)
 #define USERPCI_REGION_WRITE _IO(USERPCI_IOC_TYPE, 3)
@@ -109,7 +110,8 @@ struct userpci_uapi_access {
 
 /*
  * USERPCI_CONFIG_READ - configuration space, 1, 2 or 4 bytes, naturally aligned. Observer.
- * EINVAL: width or alignment; ERANGE: beyond the function's configuration space (256 or 4096 bytes).
+ * EINVAL: width or alignment; ERANGE: beyond the function's configuration space (256 or 4096
+ * bytes).
  */
 #define USERPCI_CONFIG_READ _IO(USERPCI_IOC_TYPE, 4)
 
@@ -134,11 +136,12 @@ struct userpci_uapi_dma_mask {
 /*
  * USERPCI_DMA_ALLOC - one contiguous, zeroed buffer, at one iova below the mask. Owner.
  * The size is rounded up to pages and `bytes` says the outcome.
- * EINVAL: bytes == 0 or flags; ENOMEM: no such contiguous piece below the mask (the buddy allocator's
- * limit is 4 MiB on most kernels); EDQUOT: module parameter dma_limit_mb; ENOSPC: 1024 buffers exist.
+ * EINVAL: bytes == 0 or flags; ENOMEM: no such contiguous piece below the mask (the buddy
+ * allocator's limit is 4 MiB on most kernels); EDQUOT: module parameter dma_limit_mb; ENOSPC: 1024
+ * buffers exist.
  *
- * USERPCI_DMA_FREE - gives a buffer back. The device must no longer use it. Its iova is gone at once, its
- * pages when the last map of it goes. Owner. ENOENT: no such handle.
+ * USERPCI_DMA_FREE - gives a buffer back. The device must no longer use it. Its iova is gone at
+ * once, its pages when the last map of it goes. Owner. ENOENT: no such handle.
  */
 #define USERPCI_DMA_ALLOC _IO(USERPCI_IOC_TYPE, 6)
 #define USERPCI_DMA_FREE  _IO(USERPCI_IOC_TYPE, 7)
@@ -186,8 +189,9 @@ struct userpci_uapi_irq_eventfd {
 };
 
 /*
- * USERPCI_IRQ_MASK - masks (1) or unmasks (0) a vector. Owner. EINVAL: vector not enabled, masked above 1.
- * write() of a 4-byte 1 or 0 to the descriptor unmasks or masks all vectors, as UIO's irqcontrol does.
+ * USERPCI_IRQ_MASK - masks (1) or unmasks (0) a vector. Owner. EINVAL: vector not enabled, masked
+ * above 1. write() of a 4-byte 1 or 0 to the descriptor unmasks or masks all vectors, as UIO's
+ * irqcontrol does.
  */
 #define USERPCI_IRQ_MASK _IO(USERPCI_IOC_TYPE, 10)
 

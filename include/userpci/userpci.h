@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * libuserpci: a PCI function driven from a process.
+ *
+ * A driver opens a function by its address, maps its regions, allocates DMA buffers, enables
+ * interrupts, and sets bus mastering; register access is in <userpci/mmio.h>. No call knows by
+ * which backend the function is reached.
+ *
+ * Every call that can fail returns 0 or -errno and writes its results on success only. The library
+ * never prints and never exits. Besides the errors that a call names, each can give -ENODEV: the
+ * device is gone (unplugged or unbound).
+ *
+ * Threads: register access, and userpci_irq_wait() on different vectors, may run in any number of
+ * threads. All other calls on one device take turns, by the caller's care.
+ */
+#ifndef USERPCI_USERPCI_H
+#define USERPCI_USERPCI_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <userpci/uapi.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define USERPCI_VERSION_MAJOR 0
+#define USERPCI_VERSION_MINOR 1
+#define USERPCI_VERSION_PATCH 0
+
+struct userpci_device;
+
+/* The library's version as "major.minor.patch". */
+const char *userpci_version(void);
+
+/* ---- Device ---- */
+
+#define USERPCI_OPEN_OBSERVE (1u << 0) /* look only: maps are read-only, nothing can be changed */
+
+/**
+ * userpci_open - opens a PCI function.
+ * @address: "DDDD:BB:DD.F", or "BB:DD.F" in domain 0, as lspci prints it.
+ * @flags: 0 to own the function, or USERPCI_OPEN_OBSERVE.
+ * @device: receives the device; the caller gives it back with userpci_close().
+ *
+ * Bus mastering is off, no interrupt is enabled, and the DMA mask is 32 bits.
+ *
+ * -EINVAL: @address or @flags; -ENODEV: no such function; -ENXIO: it is not bound to userpci;
+ * -ENOENT: the kernel module is not loaded; -EBUSY: another process owns it; -EACCES, -EPERM: no
+ * permission; -EPROTO: module and library do not fit together; -ENOMEM. userpci_explain() turns
+ * each into a sentence.
+ */
+int userpci_open(const char *address, unsigned int flags, struct userpci_device **device);
+
+/**
+ * userpci_close - gives the function back: interrupts off, bus mastering off, reset, DMA memory
+ * freed.
+ * @device: from userpci_open(), or NULL.
+ *
+ * Regions and DMA buffers of the device that are still mapped are unmapped.
+ */
+void userpci_close(struct userpci_device *device);
+
+/**
+ * userpci_explain - one line that says why userpci_open() failed and what to do.
+ * @address: as given to userpci_open().
+ * @error: what it returned (negative).
+ * @text: receives the line, without a newline, always terminated.
+ * @size: of @text in bytes; 256 is enough.
+ *
+ * Returns @text.
+ */
+const char *userpci_explain(const char *address, int error, char *text, size_t size);
+
+struct userpci_info {
+	char address[16];    /* "DDDD:BB:DD.F", completed */
+	const char *backend; /* "stub" */
+	uint16_t vendor_id;
+	uint16_t device_id;
+	uint16_t subsystem_vendor_id;
+	uint16_t subsystem_id;
+	uint32_t class_code;  /* 24 bits: class, subclass, programming interface */
+	uint32_t flags;	      /* USERPCI_INFO_* of <userpci/uapi.h> */
+	uint32_t num_regions; /* region indices are below this */
+	uint32_t num_intx;    /* vectors that can be enabled, of each kind */
+	uint32_t num_msi;
+	uint32_t num_msix;
+	int32_t numa_node; /* -1: not known */
+};
+
+/* What the function is. Never NULL; valid until userpci_close(). */
+const struct userpci_info *userpci_info(const struct userpci_device *device);
+
+/**
+ * userpci_reset - resets the function (FLR, or the best that is known for it).
+ *
+ * Bus mastering is off afterwards; maps, interrupts and DMA buffers stay. No register may be
+ * accessed while the call runs. -EOPNOTSUPP: the function has no reset of its own; -EACCES: an
+ * observer.
+ */
+int userpci_reset(struct userpci_device *device);
+
+/**
+ * userpci_bus_master_enable - lets the function start transactions: DMA, and MSI and MSI-X
+ * messages. userpci_bus_master_disable - forbids it.
+ *
+ * -EACCES: an observer.
+ */
+int userpci_bus_master_enable(struct userpci_device *device);
+int userpci_bus_master_disable(struct userpci_device *device);
+
+/* ---- Regions (BARs) ---- */
+
+/* A mapped BAR. The fields are for reading; <userpci/mmio.h> accesses the registers. */
+struct userpci_region {
+	void *va;      /* where it is mapped; NULL: each access goes through the backend */
+	uint64_t size; /* bytes */
+	uint32_t index;
+	uint32_t flags; /* USERPCI_REGION_* of <userpci/uapi.h> */
+	struct userpci_device *device;
+};
+
+/**
+ * userpci_region_map - makes a BAR's registers accessible.
+ * @index: 0 to 5, the BAR's number.
+ * @region: receives the map; the caller keeps the structure and gives it back with
+ * userpci_region_unmap().
+ *
+ * An I/O BAR, and a BAR that shares its page with other registers, has @va NULL: the accessors work
+ * on it all the same. The pages that hold the MSI-X table are mapped read-only.
+ *
+ * -EINVAL: @index; -ENOENT: the function has no such BAR; -ENOMEM; -EOPNOTSUPP: it can be reached
+ * in no way.
+ */
+int userpci_region_map(struct userpci_device *device, unsigned int index,
+		       struct userpci_region *region);
+void userpci_region_unmap(struct userpci_region *region);
+
+/*
+ * One access of exactly @width bytes (1, 2, 4, 8) through the backend, in the CPU's byte order.
+ * Drivers use the accessors of <userpci/mmio.h>, which come here where a region has no va. A read
+ * that fails (outside of the region, device gone) gives all ones, a write that fails is lost: as on
+ * the bus.
+ */
+uint64_t userpci_region_read(const struct userpci_region *region, uint64_t offset,
+			     unsigned int width);
+void userpci_region_write(const struct userpci_region *region, uint64_t offset, unsigned int width,
+			  uint64_t value);
+
+/* ---- DMA memory ---- */
+
+/* A buffer that the CPU and the device share: contiguous at @iova for the device, coherent. */
+struct userpci_dma {
+	void *va;
+	uint64_t iova; /* the device's address of the first byte */
+	uint64_t size; /* bytes; a multiple of the page size */
+	uint64_t handle;
+	struct userpci_device *device;
+};
+
+/**
+ * userpci_dma_set_mask - says how many address bits the device drives. 32 after open.
+ * @bits: 24 to 64.
+ *
+ * -EINVAL: @bits; -EBUSY: DMA buffers exist; -EIO: the platform cannot serve it; -EACCES: an
+ * observer.
+ */
+int userpci_dma_set_mask(struct userpci_device *device, unsigned int bits);
+
+/**
+ * userpci_dma_alloc - allocates a contiguous, zeroed buffer within the DMA mask.
+ * @size: bytes; rounded up to pages.
+ * @dma: receives the buffer; the caller keeps the structure and gives it back with
+ * userpci_dma_free(), when the device no longer uses it.
+ *
+ * -EINVAL: @size is 0; -ENOMEM: no such contiguous piece below the mask (more than 4 MiB at once is
+ * beyond most kernels); -EDQUOT: the module's limit; -ENOSPC: too many buffers; -EACCES: an
+ * observer.
+ */
+int userpci_dma_alloc(struct userpci_device *device, uint64_t size, struct userpci_dma *dma);
+void userpci_dma_free(struct userpci_dma *dma);
+
+/* ---- Interrupts ---- */
+
+/* MSI-X, else MSI, else INTx: the first that gives `count` vectors. */
+#define USERPCI_IRQ_BEST 255
+
+/**
+ * userpci_irq_enable - enables vectors 0 to @count - 1, each with an eventfd.
+ * @kind: USERPCI_IRQ_INTX, _MSI, _MSIX or _BEST.
+ * @count: at least 1; 1 for INTx.
+ *
+ * Vectors that were enabled before are disabled first. MSI and MSI-X arrive only while bus
+ * mastering is on.
+ *
+ * -EINVAL: @kind or @count; -ENOSPC: the function, or the machine, has fewer vectors; -EMFILE;
+ * -EACCES: an observer.
+ */
+int userpci_irq_enable(struct userpci_device *device, unsigned int kind, unsigned int count);
+void userpci_irq_disable(struct userpci_device *device);
+
+/* The kind that is enabled (never _BEST), or -EINVAL when none is. */
+int userpci_irq_kind(const struct userpci_device *device);
+
+/**
+ * userpci_irq_wait - waits for an interrupt.
+ * @timeout_us: microseconds; 0: look only; negative: without end.
+ * @count: receives how many came since the last wait (may be NULL).
+ *
+ * An INTx interrupt stays masked until userpci_irq_unmask(), to be called when the device's cause
+ * has been served.
+ *
+ * -ETIMEDOUT; -EINTR: a signal; -EINVAL: @vector is not enabled.
+ */
+int userpci_irq_wait(struct userpci_device *device, unsigned int vector, int64_t timeout_us,
+		     uint64_t *count);
+
+/**
+ * userpci_irq_fd - the eventfd of a vector, for a loop of the caller's own.
+ *
+ * It becomes readable when interrupts came; read() of 8 bytes gives their number. It is
+ * non-blocking and stays the library's: valid until the vectors are enabled anew or disabled.
+ * Returns it, or -EINVAL.
+ */
+int userpci_irq_fd(const struct userpci_device *device, unsigned int vector);
+
+/**
+ * userpci_irq_mask - holds a vector's interrupts back.
+ * userpci_irq_unmask - lets them in. After each INTx; costs nothing on a vector that is not masked.
+ *
+ * -EINVAL: @vector is not enabled.
+ */
+int userpci_irq_mask(struct userpci_device *device, unsigned int vector);
+int userpci_irq_unmask(struct userpci_device *device, unsigned int vector);
+
+/* ---- Configuration space ---- */
+
+/**
+ * userpci_config_read - reads configuration space.
+ * @offset: bytes, a multiple of @width.
+ * @width: 1, 2 or 4 bytes.
+ * @value: receives the value.
+ *
+ * -EINVAL: @width or alignment; -ERANGE: beyond the function's configuration space.
+ */
+int userpci_config_read(struct userpci_device *device, unsigned int offset, unsigned int width,
+			uint32_t *value);
+
+/**
+ * userpci_config_find - finds a capability in the list at 34h (PCI Local Bus 3.0, section 6.7).
+ * @id: the capability's ID.
+ * @offset: receives its offset; where *@offset is not 0 before the call, the search begins behind
+ * it.
+ *
+ * -ENOENT: there is none (any more); -EIO: the list runs in a circle.
+ */
+int userpci_config_find(struct userpci_device *device, unsigned int id, unsigned int *offset);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
