@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: MIT
+# make help says what there is. Everything is built into O (build/); V=1 shows the commands.
+
+VERSION := 0.1.0
+SOVERSION := 0
+O ?= build
+prefix ?= /usr/local
+CC ?= gcc
+CFLAGS ?= -O2 -g
+WARN := -Wall -Wextra -Wshadow -Wmissing-prototypes -Wstrict-prototypes -Wwrite-strings
+CPPFLAGS_ALL := -D_GNU_SOURCE -DUSERPCI_VERSION='"$(VERSION)"' -Iinclude -Iuserspace -Itests $(CPPFLAGS)
+CFLAGS_ALL := -std=gnu11 -fPIC $(WARN) $(CFLAGS)
+LDFLAGS_ALL := -Wl,--as-needed $(LDFLAGS)
+
+# The kernel to build the module for: `host` is the running one, others are names of qemu/kernel.
+HOST_KERNEL := $(wildcard /lib/modules/$(shell uname -r)/build)
+KERNEL ?= $(if $(HOST_KERNEL),host,6.1)
+
+ifeq ($(V),1)
+Q :=
+say = @:
+else
+Q := @
+say = @printf '  %-7s %s\n'
+endif
+
+LIB_SRC := $(wildcard userspace/lib/*.c)
+NIC_SRC := $(wildcard userspace/nic/*.c userspace/drivers/*/*.c)
+BIND_SRC := $(wildcard userspace/bind/*.c)
+USERPCI_SRC := userspace/tools/userpci.c userspace/tools/cmd-list.c userspace/tools/cmd-bind.c $(BIND_SRC)
+UNIC_SRC := userspace/tools/unic.c userspace/tools/cmd-echo.c userspace/tools/cmd-info.c userspace/tools/echo.c
+EDU_SRC := userspace/examples/edu.c
+UNIT_SRC := $(wildcard tests/unit/*.c)
+GUEST_SRC := $(wildcard tests/uapi/*.c tests/system/*.c)
+NIC_TEST_SRC := $(wildcard tests/nic/*.c)
+
+obj = $(patsubst %.c,$(O)/obj/%.o,$(1))
+LIBUSERPCI := $(O)/lib/libuserpci.a
+LIBUNIC := $(O)/lib/libunic.a
+SHARED := $(O)/lib/libuserpci.so $(O)/lib/libunic.so
+TOOLS := $(O)/bin/userpci $(O)/bin/unic $(O)/bin/edu
+UNIT := $(patsubst tests/%.c,$(O)/tests/%,$(UNIT_SRC))
+GUEST := $(patsubst tests/%.c,$(O)/tests/%,$(GUEST_SRC) $(NIC_TEST_SRC))
+
+.PHONY: all help lib tools module demo test quick check tests install clean
+all: lib tools module
+
+help:
+	@echo 'make            library, tools and module, into $(O)/'
+	@echo 'make demo       boots a virtual machine in which edu and a NIC are driven from user space'
+	@echo 'make test       all tests, here and in virtual machines'
+	@echo 'make quick      the unit tests alone'
+	@echo 'make check      layout, style, static analysis'
+	@echo 'make lib, tools, module'
+	@echo 'make install    to $$(DESTDIR)$$(prefix), without the module'
+	@echo 'make clean'
+	@echo
+	@echo 'O=DIR  builds into DIR;  V=1  shows commands;  KERNEL=host|6.1|6.12  kernel of the module (now $(KERNEL))'
+	@echo 'C=2  runs sparse over the module'
+
+lib: $(LIBUSERPCI) $(LIBUNIC) $(SHARED) $(O)/lib/pkgconfig/userpci.pc $(O)/lib/pkgconfig/unic.pc
+tools: $(TOOLS)
+tests: $(UNIT) $(GUEST)
+
+$(O)/obj/%.o: %.c
+	$(say) CC $<
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
+
+$(LIBUSERPCI): $(call obj,$(LIB_SRC))
+$(LIBUNIC): $(call obj,$(NIC_SRC))
+%.a:
+	$(say) AR $@
+	@mkdir -p $(@D)
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
+
+$(O)/lib/libuserpci.so: $(call obj,$(LIB_SRC)) userspace/lib/userpci.map
+$(O)/lib/libunic.so: $(call obj,$(NIC_SRC)) userspace/nic/unic.map $(O)/lib/libuserpci.so
+%.so:
+	$(say) LD $@
+	@mkdir -p $(@D)
+	$(Q)$(CC) -shared -Wl,-soname,$(@F).$(SOVERSION) -Wl,-Bsymbolic-functions -Wl,-z,defs \
+		$(patsubst %.map,-Wl$(comma)--version-script=%.map,$^) $(LDFLAGS_ALL) -o $@.$(VERSION)
+	$(Q)ln -sf $(@F).$(VERSION) $@.$(SOVERSION)
+	$(Q)ln -sf $(@F).$(SOVERSION) $@
+comma := ,
+
+$(O)/lib/pkgconfig/%.pc: scripts/%.pc.in Makefile
+	@mkdir -p $(@D)
+	$(Q)sed -e 's|@prefix@|$(prefix)|' -e 's|@version@|$(VERSION)|' $< > $@
+
+$(O)/bin/userpci: $(call obj,$(USERPCI_SRC)) $(LIBUSERPCI)
+$(O)/bin/userpci: LIBS := -lpci
+$(O)/bin/unic: $(call obj,$(UNIC_SRC)) $(LIBUNIC) $(LIBUSERPCI)
+$(O)/bin/edu: $(call obj,$(EDU_SRC)) $(LIBUSERPCI)
+$(O)/tests/unit/bind: $(call obj,$(BIND_SRC))
+$(O)/tests/unit/bind: LIBS := -lpci
+$(O)/tests/unit/echo: $(call obj,userspace/tools/echo.c)
+$(GUEST): $(LIBUNIC) $(LIBUSERPCI)
+$(UNIT): $(LIBUSERPCI)
+$(UNIT) $(GUEST): $(O)/tests/%: $(O)/obj/tests/%.o
+$(TOOLS) $(UNIT) $(GUEST):
+	$(say) LD $@
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS_ALL) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LDFLAGS_ALL) $(LIBS)
+
+module:
+	$(Q)scripts/build-module '$(KERNEL)' '$(abspath $(O))' $(VERSION) $(if $(C),C=$(C)) $(if $(V),V=$(V))
+
+# The next three install what they need, and say so first.
+demo:
+	$(Q)scripts/setup build guest
+	$(Q)$(MAKE) --no-print-directory lib tools module KERNEL=6.1
+	$(Q)O='$(abspath $(O))' scripts/demo
+
+test:
+	$(Q)scripts/setup build guest
+	$(Q)$(MAKE) --no-print-directory lib tools tests module KERNEL=6.1
+	$(Q)O='$(abspath $(O))' tests/run
+
+check:
+	$(Q)scripts/setup build guest check
+	$(Q)scripts/check
+
+quick: $(UNIT)
+	$(Q)O='$(abspath $(O))' tests/run unit
+
+install: lib tools
+	install -d $(DESTDIR)$(prefix)/bin $(DESTDIR)$(prefix)/lib/pkgconfig
+	install -d $(DESTDIR)$(prefix)/include/userpci $(DESTDIR)$(prefix)/include/unic
+	install -d $(DESTDIR)$(prefix)/share/man/man1
+	install -m 755 $(O)/bin/userpci $(O)/bin/unic $(DESTDIR)$(prefix)/bin
+	install -m 644 $(LIBUSERPCI) $(LIBUNIC) $(DESTDIR)$(prefix)/lib
+	cp -d $(O)/lib/*.so $(O)/lib/*.so.* $(DESTDIR)$(prefix)/lib
+	install -m 644 $(O)/lib/pkgconfig/*.pc $(DESTDIR)$(prefix)/lib/pkgconfig
+	install -m 644 include/userpci/*.h $(DESTDIR)$(prefix)/include/userpci
+	install -m 644 include/unic/*.h $(DESTDIR)$(prefix)/include/unic
+	install -m 644 doc/man/*.1 $(DESTDIR)$(prefix)/share/man/man1
+
+clean:
+	rm -rf '$(O)'
+
+.SECONDARY:
+-include $(shell find $(O)/obj -name '*.d' 2>/dev/null)

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: MIT */
+/* Opening and closing, and the maps that a close takes back. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include <userpci/userpci.h>
+
+#include "backend.h"
+
+#define STRING(x)  #x
+#define VERSION(x) STRING(x)
+
+const char *userpci_version(void)
+{
+	return VERSION(USERPCI_VERSION_MAJOR) "." VERSION(USERPCI_VERSION_MINOR) "." VERSION(
+		USERPCI_VERSION_PATCH);
+}
+
+int userpci_address_parse(const char *text, char *address)
+{
+	unsigned int domain = 0, bus, slot, function;
+	int end = 0;
+
+	/* What sscanf would take besides: blanks, signs, 0x. */
+	if (text[strspn(text, "0123456789abcdefABCDEF:.")])
+		return -EINVAL;
+	if (sscanf(text, "%4x:%2x:%2x.%1x%n", &domain, &bus, &slot, &function, &end) != 4 ||
+	    text[end]) {
+		domain = 0;
+		end = 0;
+		if (sscanf(text, "%2x:%2x.%1x%n", &bus, &slot, &function, &end) != 3 || text[end])
+			return -EINVAL;
+	}
+	if (slot > 31 || function > 7)
+		return -EINVAL;
+	/* The masks say to the compiler what the widths above say. */
+	snprintf(address, 16, "%04x:%02x:%02x.%x", domain & 0xffff, bus & 0xff, slot & 0x1f,
+		 function & 7);
+	return 0;
+}
+
+int userpci_open(const char *address, unsigned int flags, struct userpci_device **device)
+{
+	struct userpci_device *d;
+	int err;
+
+	if (!address || !device || (flags & ~USERPCI_OPEN_OBSERVE))
+		return -EINVAL;
+	d = calloc(1, sizeof(*d));
+	if (!d)
+		return -ENOMEM;
+	d->fd = -1;
+	d->backend = &userpci_backend_stub;
+	err = userpci_address_parse(address, d->info.address);
+	if (err)
+		goto free_device;
+	err = d->backend->open(d, flags);
+	if (err)
+		goto free_device;
+	d->info.backend = d->backend->name;
+	*device = d;
+	return 0;
+
+free_device:
+	free(d);
+	return err;
+}
+
+void userpci_close(struct userpci_device *device)
+{
+	if (!device)
+		return;
+	userpci_irq_disable(device);
+	while (device->mappings)
+		userpci_mapping_remove(device, device->mappings->va);
+	device->backend->close(device);
+	free(device);
+}
+
+const struct userpci_info *userpci_info(const struct userpci_device *device)
+{
+	return &device->info;
+}
+
+int userpci_reset(struct userpci_device *device)
+{
+	return device->backend->reset(device);
+}
+
+int userpci_bus_master_enable(struct userpci_device *device)
+{
+	return device->backend->bus_master(device, true);
+}
+
+int userpci_bus_master_disable(struct userpci_device *device)
+{
+	return device->backend->bus_master(device, false);
+}
+
+int userpci_mapping_add(struct userpci_device *device, void *va, uint64_t size)
+{
+	struct userpci_mapping *mapping = malloc(sizeof(*mapping));
+
+	if (!mapping)
+		return -ENOMEM;
+	mapping->va = va;
+	mapping->size = size;
+	mapping->next = device->mappings;
+	device->mappings = mapping;
+	return 0;
+}
+
+void userpci_mapping_remove(struct userpci_device *device, void *va)
+{
+	struct userpci_mapping **link = &device->mappings;
+	struct userpci_mapping *mapping;
+
+	while (*link && (*link)->va != va)
+		link = &(*link)->next;
+	mapping = *link;
+	if (!mapping)
+		return;
+	*link = mapping->next;
+	munmap(mapping->va, mapping->size);
+	free(mapping);
+}

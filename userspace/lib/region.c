@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+/* Regions: mapping them, and the access by call for those that have no map. */
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <userpci/userpci.h>
+
+#include "backend.h"
+
+int userpci_region_map(struct userpci_device *device, unsigned int index,
+		       struct userpci_region *region)
+{
+	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+	struct userpci_region r = { .index = index };
+	uint64_t size;
+	int err;
+
+	if (index >= device->info.num_regions)
+		return -EINVAL;
+	err = device->backend->region_map(device, index, &r);
+	if (err)
+		return err;
+	r.device = device;
+	size = (r.size + page - 1) & ~(page - 1);
+	if (r.va) {
+		err = userpci_mapping_add(device, r.va, size);
+		if (err) {
+			munmap(r.va, size);
+			return err;
+		}
+	}
+	*region = r;
+	return 0;
+}
+
+void userpci_region_unmap(struct userpci_region *region)
+{
+	if (region->va)
+		userpci_mapping_remove(region->device, region->va);
+	memset(region, 0, sizeof(*region));
+}
+
+uint64_t userpci_region_read(const struct userpci_region *region, uint64_t offset,
+			     unsigned int width)
+{
+	uint64_t value;
+
+	if (!region->device || region->device->backend->region_read(region, offset, width, &value))
+		return UINT64_MAX;
+	return value;
+}
+
+void userpci_region_write(const struct userpci_region *region, uint64_t offset, unsigned int width,
+			  uint64_t value)
+{
+	if (region->device)
+		(void)region->device->backend->region_write(region, offset, width, value);
+}
