@@ -31,7 +31,7 @@ USERPCI_SRC := userspace/tools/userpci.c userspace/tools/cmd-list.c userspace/to
 UNIC_SRC := userspace/tools/unic.c userspace/tools/cmd-echo.c userspace/tools/cmd-info.c userspace/tools/echo.c
 EDU_SRC := userspace/examples/edu.c
 UNIT_SRC := $(wildcard tests/unit/*.c)
-GUEST_SRC := $(wildcard tests/uapi/*.c tests/system/*.c)
+UAPI_SRC := $(wildcard tests/uapi/*.c)
 NIC_TEST_SRC := $(wildcard tests/nic/*.c)
 
 obj = $(patsubst %.c,$(O)/obj/%.o,$(1))
@@ -40,7 +40,7 @@ LIBUNIC := $(O)/lib/libunic.a
 SHARED := $(O)/lib/libuserpci.so $(O)/lib/libunic.so
 TOOLS := $(O)/bin/userpci $(O)/bin/unic $(O)/bin/edu
 UNIT := $(patsubst tests/%.c,$(O)/tests/%,$(UNIT_SRC))
-GUEST := $(patsubst tests/%.c,$(O)/tests/%,$(GUEST_SRC) $(NIC_TEST_SRC))
+GUEST := $(O)/tests/uapi/uapi $(patsubst tests/%.c,$(O)/tests/%,$(NIC_TEST_SRC))
 
 .PHONY: all help lib tools module demo test quick check tests install clean
 all: lib tools module
@@ -98,7 +98,9 @@ $(O)/tests/unit/bind: LIBS := -lpci
 $(O)/tests/unit/echo: $(call obj,userspace/tools/echo.c)
 $(GUEST): $(LIBUNIC) $(LIBUSERPCI)
 $(UNIT): $(LIBUSERPCI)
-$(UNIT) $(GUEST): $(O)/tests/%: $(O)/obj/tests/%.o
+$(O)/tests/uapi/uapi: $(call obj,$(UAPI_SRC))
+$(O)/tests/uapi/uapi: LIBS := -pthread
+$(UNIT) $(filter-out %/uapi,$(GUEST)): $(O)/tests/%: $(O)/obj/tests/%.o
 $(TOOLS) $(UNIT) $(GUEST):
 	$(say) LD $@
 	@mkdir -p $(@D)

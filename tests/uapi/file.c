@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: MIT */
+/* Opening, and what every call checks. */
+#include <linux/capability.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include "support.h"
+
+TEST(open_one_owner)
+{
+	const char *address = device_bind(EDU);
+	int owner = node_open(address, O_RDWR);
+	int observer;
+
+	CHECK(owner >= 0);
+	CHECK_EQ(node_open(address, O_RDWR), -EBUSY);
+	CHECK_EQ(node_open(address, O_WRONLY), -EACCES);
+	observer = node_open(address, O_RDONLY);
+	CHECK(observer >= 0);
+	close(owner);
+	/* The refused open took nothing away, and an observer holds nothing up. */
+	owner = node_open(address, O_RDWR);
+	CHECK(owner >= 0);
+	close(owner);
+	close(observer);
+}
+
+TEST(open_node_is_private)
+{
+	const char *address = device_bind(EDU);
+	struct stat st;
+	char node[64];
+
+	snprintf(node, sizeof(node), "/dev/userpci/%s", address);
+	CHECK_EQ(stat(node, &st), 0);
+	CHECK_EQ(st.st_mode, S_IFCHR | 0600);
+}
+
+/* The child's exit status is the errno of its open. */
+static int open_as(const char *address, int flags, void (*become)(void))
+{
+	int status, fd;
+	pid_t pid = fork();
+
+	CHECK(pid >= 0);
+	if (!pid) {
+		become();
+		fd = node_open(address, flags);
+		_exit(fd < 0 ? -fd : 0);
+	}
+	CHECK_EQ(waitpid(pid, &status, 0), pid);
+	CHECK(WIFEXITED(status));
+	return -WEXITSTATUS(status);
+}
+
+static void drop_rawio(void)
+{
+	struct __user_cap_header_struct header = { _LINUX_CAPABILITY_VERSION_3, 0 };
+	struct __user_cap_data_struct data[2];
+
+	if (syscall(SYS_capget, &header, data))
+		_exit(99);
+	data[0].effective &= ~(1u << CAP_SYS_RAWIO);
+	if (syscall(SYS_capset, &header, data))
+		_exit(99);
+}
+
+static void become_nobody(void)
+{
+	if (setgid(65534) || setuid(65534))
+		_exit(99);
+}
+
+TEST(open_needs_rawio_without_iommu)
+{
+	const char *address = device_bind(EDU);
+
+	CHECK_EQ(open_as(address, O_RDWR, drop_rawio), -EPERM);
+	CHECK_EQ(open_as(address, O_RDONLY, drop_rawio), 0);
+	CHECK_EQ(open_as(address, O_RDWR, become_nobody), -EACCES);
+	CHECK_EQ(open_as(address, O_RDONLY, become_nobody), -EACCES);
+}
+
+TEST(ioctl_numbers)
+{
+	int fd = node_own(EDU);
+	struct userpci_uapi_info info = SIZED(userpci_uapi_info);
+
+	CHECK_EQ(call(fd, _IO(USERPCI_IOC_TYPE, 13), &info), -ENOTTY);
+	CHECK_EQ(call(fd, _IO(USERPCI_IOC_TYPE, 255), &info), -ENOTTY);
+	CHECK_EQ(call(fd, _IO(';', 0), &info), -ENOTTY);
+	CHECK_EQ(call(fd, _IOR(USERPCI_IOC_TYPE, 0, int), &info), -ENOTTY);
+	CHECK_EQ(call(fd, USERPCI_GET_INFO, &info), 0);
+	close(fd);
+}
+
+/* Every command, with the size of its structure. */
+static const struct {
+	unsigned long command;
+	uint32_t size;
+	int observer; /* may call it */
+} commands[] = {
+	{ USERPCI_GET_INFO, sizeof(struct userpci_uapi_info), 1 },
+	{ USERPCI_GET_REGION, sizeof(struct userpci_uapi_region), 1 },
+	{ USERPCI_REGION_READ, sizeof(struct userpci_uapi_access), 0 },
+	{ USERPCI_REGION_WRITE, sizeof(struct userpci_uapi_access), 0 },
+	{ USERPCI_CONFIG_READ, sizeof(struct userpci_uapi_config), 1 },
+	{ USERPCI_DMA_SET_MASK, sizeof(struct userpci_uapi_dma_mask), 0 },
+	{ USERPCI_DMA_ALLOC, sizeof(struct userpci_uapi_dma), 0 },
+	{ USERPCI_DMA_FREE, sizeof(struct userpci_uapi_dma), 0 },
+	{ USERPCI_IRQ_ENABLE, sizeof(struct userpci_uapi_irq), 0 },
+	{ USERPCI_IRQ_EVENTFD, sizeof(struct userpci_uapi_irq_eventfd), 0 },
+	{ USERPCI_IRQ_MASK, sizeof(struct userpci_uapi_irq_mask), 0 },
+	{ USERPCI_BUS_MASTER, sizeof(struct userpci_uapi_bus_master), 0 },
+	{ USERPCI_RESET, sizeof(struct userpci_uapi_reset), 0 },
+};
+
+#define NUM_COMMANDS (sizeof(commands) / sizeof(commands[0]))
+
+TEST(ioctl_sizes)
+{
+	int fd = node_own(EDU);
+	unsigned int i;
+
+	for (i = 0; i < NUM_COMMANDS; i++) {
+		uint32_t words[64] = { 0 };
+
+		CHECK_EQ(call(fd, commands[i].command, words), -EINVAL);
+		words[0] = commands[i].size - 1;
+		CHECK_EQ(call(fd, commands[i].command, words), -EINVAL);
+		/* A longer structure whose tail says something. */
+		words[0] = sizeof(words);
+		words[63] = 1;
+		CHECK_EQ(call(fd, commands[i].command, words), -E2BIG);
+		words[0] = 1u << 20;
+		CHECK_EQ(call(fd, commands[i].command, words), -E2BIG);
+	}
+	close(fd);
+}
+
+/* A later caller's longer structure, whose tail is zero, is served, and its size left as it was. */
+TEST(ioctl_longer_structure)
+{
+	union {
+		struct userpci_uapi_info info;
+		uint32_t words[64];
+	} u = { .words = { sizeof(u) } };
+	int fd = node_own(EDU);
+
+	CHECK_EQ(call(fd, USERPCI_GET_INFO, &u), 0);
+	CHECK_EQ(u.info.size, sizeof(u));
+	CHECK_EQ(u.info.vendor_id, 0x1234);
+	CHECK_EQ(u.words[63], 0);
+	close(fd);
+}
+
+TEST(ioctl_bad_pointers)
+{
+	char *page = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+			  0);
+	int fd = node_own(EDU);
+	unsigned int i;
+
+	CHECK(page != MAP_FAILED);
+	CHECK_EQ(munmap(page + PAGE, PAGE), 0);
+	for (i = 0; i < NUM_COMMANDS; i++) {
+		/* The size word is the last that can be read. */
+		uint32_t *edge = (uint32_t *)(page + PAGE - sizeof(*edge));
+
+		*edge = commands[i].size;
+		CHECK_EQ(call(fd, commands[i].command, NULL), -EFAULT);
+		CHECK_EQ(call(fd, commands[i].command, (void *)-4096l), -EFAULT);
+		CHECK_EQ(call(fd, commands[i].command, edge), -EFAULT);
+	}
+	munmap(page, PAGE);
+	close(fd);
+}
+
+TEST(ioctl_observer_changes_nothing)
+{
+	int fd = node_open(device_bind(EDU), O_RDONLY);
+	unsigned int i;
+
+	CHECK(fd >= 0);
+	for (i = 0; i < NUM_COMMANDS; i++) {
+		uint32_t words[64] = { commands[i].size };
+		int result = call(fd, commands[i].command, words);
+
+		if (!commands[i].observer)
+			CHECK_EQ(result, -EACCES);
+		else if (commands[i].command == USERPCI_CONFIG_READ)
+			CHECK_EQ(result, -EINVAL); /* width 0 */
+		else
+			CHECK_EQ(result, 0);
+	}
+	CHECK_EQ(write(fd, &i, sizeof(i)), -1);
+	CHECK_EQ(errno, EBADF);
+	close(fd);
+}
+
+TEST(info_edu)
+{
+	struct userpci_uapi_info info = SIZED(userpci_uapi_info);
+	int fd = node_own(EDU);
+
+	CHECK_EQ(call(fd, USERPCI_GET_INFO, &info), 0);
+	CHECK_EQ(info.api_version, USERPCI_API_VERSION);
+	CHECK_EQ(info.vendor_id, 0x1234);
+	CHECK_EQ(info.device_id, 0x11e8);
+	CHECK_EQ(info.class_code, 0x00ff00);
+	CHECK_EQ(info.num_regions, 6);
+	CHECK_EQ(info.num_intx, 1);
+	CHECK_EQ(info.num_msi, 1);
+	CHECK_EQ(info.num_msix, 0);
+	CHECK_EQ(info.dma_mask_bits, 32);
+	CHECK_EQ(info.flags & USERPCI_INFO_IOMMU, 0);
+	close(fd);
+}
+
+TEST(config_read)
+{
+	struct userpci_uapi_config c = SIZED(userpci_uapi_config);
+	const char *address = device_bind(EDU);
+	int fd = node_open(address, O_RDONLY);
+	unsigned int width;
+
+	CHECK(fd >= 0);
+	for (width = 1; width <= 4; width *= 2) {
+		for (c.offset = 0; c.offset < 64; c.offset += width) {
+			c.width = width;
+			CHECK_EQ(call(fd, USERPCI_CONFIG_READ, &c), 0);
+			CHECK_EQ(c.value, sysfs_config(address, c.offset, width));
+		}
+	}
+	c.offset = 1, c.width = 2;
+	CHECK_EQ(call(fd, USERPCI_CONFIG_READ, &c), -EINVAL);
+	c.offset = 0, c.width = 3;
+	CHECK_EQ(call(fd, USERPCI_CONFIG_READ, &c), -EINVAL);
+	c.width = 8;
+	CHECK_EQ(call(fd, USERPCI_CONFIG_READ, &c), -EINVAL);
+	/* A conventional function has 256 bytes. */
+	c.offset = 256, c.width = 4;
+	CHECK_EQ(call(fd, USERPCI_CONFIG_READ, &c), -ERANGE);
+	c.offset = 0xfffffffc;
+	CHECK_EQ(call(fd, USERPCI_CONFIG_READ, &c), -ERANGE);
+	close(fd);
+}
+
+TEST(bus_master)
+{
+	const char *address = device_bind(EDU);
+	int fd = node_own(EDU);
+
+	CHECK_EQ(sysfs_config(address, 4, 2) & 4, 0);
+	CHECK_EQ(bus_master(fd, 1), 0);
+	CHECK_EQ(sysfs_config(address, 4, 2) & 4, 4);
+	CHECK_EQ(bus_master(fd, 0), 0);
+	CHECK_EQ(sysfs_config(address, 4, 2) & 4, 0);
+	CHECK_EQ(bus_master(fd, 2), -EINVAL);
+	CHECK_EQ(bus_master(fd, 1), 0);
+	close(fd);
+	CHECK_EQ(sysfs_config(address, 4, 2) & 4, 0);
+}
+
+TEST(reset)
+{
+	struct userpci_uapi_info info = SIZED(userpci_uapi_info);
+	struct userpci_uapi_reset reset = SIZED(userpci_uapi_reset);
+	const char *address = device_bind(E1000E);
+	int fd = node_own(E1000E);
+	void *regs;
+
+	CHECK_EQ(call(fd, USERPCI_GET_INFO, &info), 0);
+	CHECK_EQ(info.flags & USERPCI_INFO_RESET, USERPCI_INFO_RESET);
+	regs = map(fd, region_get(fd, 0).offset, 0x20000, PROT_READ | PROT_WRITE);
+	wr32(regs, 0x5200, 0xabcd1234); /* the multicast table, cleared by a reset */
+	CHECK_EQ(rd32(regs, 0x5200), 0xabcd1234);
+	CHECK_EQ(bus_master(fd, 1), 0);
+	CHECK_EQ(call(fd, USERPCI_RESET, &reset), 0);
+	CHECK_EQ(rd32(regs, 0x5200), 0);
+	CHECK_EQ(sysfs_config(address, 4, 2) & 4, 0);
+	reset.flags = 1;
+	CHECK_EQ(call(fd, USERPCI_RESET, &reset), -EINVAL);
+	munmap(regs, 0x20000);
+	close(fd);
+}
+
+/* edu can be reset in no way that the kernel knows; that is said, not silently left undone. */
+TEST(reset_unsupported)
+{
+	struct userpci_uapi_info info = SIZED(userpci_uapi_info);
+	struct userpci_uapi_reset reset = SIZED(userpci_uapi_reset);
+	int fd = node_own(EDU);
+
+	CHECK_EQ(call(fd, USERPCI_GET_INFO, &info), 0);
+	CHECK_EQ(info.flags & USERPCI_INFO_RESET, 0);
+	CHECK_EQ(call(fd, USERPCI_RESET, &reset), -EOPNOTSUPP);
+	close(fd);
+}

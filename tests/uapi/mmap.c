@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: MIT */
+/* vm_pgoff -> region: what maps, and that nothing else does. */
+#include <setjmp.h>
+#include <signal.h>
+
+#include "support.h"
+
+/* ivshmem's BAR 2 is memory: each page can be told from the others. */
+static uint64_t *ivshmem_map(int fd, struct userpci_uapi_region *r)
+{
+	uint64_t *va;
+	uint64_t i;
+
+	*r = region_get(fd, 2);
+	CHECK_EQ(r->bytes, 4 << 20);
+	va = map(fd, r->offset, r->bytes, PROT_READ | PROT_WRITE);
+	for (i = 0; i < r->bytes / PAGE; i++)
+		va[i * PAGE / 8] = 0x5eed0000 + i;
+	return va;
+}
+
+TEST(mmap_part_of_a_bar)
+{
+	struct userpci_uapi_region r;
+	int fd = node_own(IVSHMEM);
+	uint64_t *whole = ivshmem_map(fd, &r), *part;
+	uint64_t first, pages;
+
+	for (first = 0; first < r.bytes / PAGE; first += 97) {
+		for (pages = 1; first + pages <= r.bytes / PAGE; pages *= 5) {
+			part = map(fd, r.offset + first * PAGE, pages * PAGE,
+				   PROT_READ | PROT_WRITE);
+			CHECK_EQ(part[0], 0x5eed0000 + first);
+			CHECK_EQ(part[(pages - 1) * PAGE / 8], 0x5eed0000 + first + pages - 1);
+			part[1] = first;
+			CHECK_EQ(whole[first * PAGE / 8 + 1], first);
+			munmap(part, pages * PAGE);
+		}
+	}
+	munmap(whole, r.bytes);
+	close(fd);
+}
+
+TEST(mmap_private_is_refused)
+{
+	int fd = node_own(EDU);
+	uint64_t offset = region_get(fd, 0).offset;
+
+	CHECK_EQ(map_error(fd, offset, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE), -EINVAL);
+	CHECK_EQ(map_error(fd, offset, PAGE, PROT_READ, MAP_PRIVATE), -EINVAL);
+	CHECK_EQ(map_error(fd, offset, PAGE, PROT_READ, MAP_SHARED), 0);
+	close(fd);
+}
+
+TEST(mmap_outside_is_refused)
+{
+	int fd = node_own(EDU);
+	struct userpci_uapi_region r = region_get(fd, 0);
+	uint64_t end = r.offset + r.bytes;
+
+	CHECK_EQ(map_error(fd, r.offset, r.bytes + PAGE, PROT_READ, MAP_SHARED), -EINVAL);
+	CHECK_EQ(map_error(fd, end, PAGE, PROT_READ, MAP_SHARED), -EINVAL);
+	CHECK_EQ(map_error(fd, end - PAGE, 2 * PAGE, PROT_READ, MAP_SHARED), -EINVAL);
+	CHECK_EQ(map_error(fd, end - PAGE, PAGE, PROT_READ, MAP_SHARED), 0);
+	/* No buffer is there. */
+	CHECK_EQ(map_error(fd, 1ull << 43, PAGE, PROT_READ, MAP_SHARED), -EINVAL);
+	CHECK_EQ(map_error(fd, INT64_MAX & ~(PAGE - 1), PAGE, PROT_READ, MAP_SHARED), -EOVERFLOW);
+	CHECK_EQ(map_error(fd, (INT64_MAX & ~(PAGE - 1)) - (64 << 20), PAGE, PROT_READ, MAP_SHARED),
+		 -EINVAL);
+	close(fd);
+}
+
+/* Whether [offset, offset + size) lies in a mappable BAR of the device. */
+static int declared(const struct userpci_uapi_region *r, uint64_t offset, uint64_t size)
+{
+	int bar;
+
+	for (bar = 0; bar < 6; bar++)
+		if (r[bar].flags & USERPCI_REGION_MMAP && offset >= r[bar].offset &&
+		    offset + size <= r[bar].offset + ((r[bar].bytes + PAGE - 1) & ~(PAGE - 1)))
+			return 1;
+	return 0;
+}
+
+/* Pseudo-random offsets, near and far from the regions: only what is declared maps. */
+TEST(mmap_only_declared_regions)
+{
+	static const char *const ids[] = { EDU, TESTDEV, AHCI, E1000E };
+	struct userpci_uapi_region r[6];
+	uint64_t seed = 1, offset, size;
+	unsigned int d, bar, i, maps = 0;
+
+	for (d = 0; d < sizeof(ids) / sizeof(ids[0]); d++) {
+		int fd = node_open(device_bind(ids[d]), O_RDONLY);
+
+		CHECK(fd >= 0);
+		for (bar = 0; bar < 6; bar++)
+			r[bar] = region_get(fd, bar);
+		for (i = 0; i < 20000; i++) {
+			seed = seed * 6364136223846793005ull + 1442695040888963407ull;
+			offset = (seed >> 20) >> (seed % 40) << 12;
+			offset &= INT64_MAX >> 2;
+			size = (1 + (seed >> 40) % 64) * PAGE;
+			if (i % 4)
+				offset = offset % (8 << 20) & ~(PAGE - 1);
+			CHECK_EQ(map_error(fd, offset, size, PROT_READ, MAP_SHARED),
+				 declared(r, offset, size) ? 0 : -EINVAL);
+			maps += (unsigned int)declared(r, offset, size);
+		}
+		close(fd);
+	}
+	CHECK(maps > 100); /* or the loop has tried nothing */
+}
+
+TEST(mmap_observer_reads_only)
+{
+	int fd = node_open(device_bind(EDU), O_RDONLY);
+	uint64_t offset = region_get(fd, 0).offset;
+	void *regs = map(fd, offset, PAGE, PROT_READ);
+
+	CHECK_EQ(rd32(regs, EDU_ID), 0x010000ed);
+	CHECK_EQ(map_error(fd, offset, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED), -EACCES);
+	CHECK_EQ(mprotect(regs, PAGE, PROT_READ | PROT_WRITE), -1);
+	CHECK_EQ(errno, EACCES);
+	munmap(regs, PAGE);
+	close(fd);
+}
+
+/* The kernel alone writes the MSI-X table: also the owner maps its page read-only. */
+TEST(mmap_msix_table_is_read_only)
+{
+	int fd = node_own(E1000E);
+	struct userpci_uapi_region r = region_get(fd, 3);
+	void *table;
+
+	CHECK_EQ(r.flags & USERPCI_REGION_MSIX, USERPCI_REGION_MSIX);
+	CHECK_EQ(r.table_bytes, PAGE);
+	CHECK_EQ(map_error(fd, r.offset + r.table_offset, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED),
+		 -EACCES);
+	CHECK_EQ(map_error(fd, r.offset, r.bytes, PROT_READ | PROT_WRITE, MAP_SHARED), -EACCES);
+	table = map(fd, r.offset + r.table_offset, PAGE, PROT_READ);
+	CHECK_EQ(mprotect(table, PAGE, PROT_READ | PROT_WRITE), -1);
+	CHECK_EQ(errno, EACCES);
+	munmap(table, PAGE);
+	close(fd);
+}
+
+TEST(mmap_is_unmapped_whole)
+{
+	int fd = node_own(EDU);
+	char *regs = map(fd, region_get(fd, 0).offset, 4 * PAGE, PROT_READ);
+
+	CHECK_EQ(munmap(regs, PAGE), -1);
+	CHECK_EQ(errno, EINVAL);
+	CHECK_EQ(munmap(regs + PAGE, PAGE), -1);
+	CHECK_EQ(errno, EINVAL);
+	CHECK_EQ(rd32(regs, EDU_ID), 0x010000ed);
+	CHECK_EQ(munmap(regs, 4 * PAGE), 0);
+	close(fd);
+}
+
+/* A map holds the device open: registers stay reachable, the next owner waits. */
+TEST(mmap_outlives_the_descriptor)
+{
+	const char *address = device_bind(EDU);
+	int fd = node_own(EDU);
+	void *regs = map(fd, region_get(fd, 0).offset, PAGE, PROT_READ);
+
+	close(fd);
+	CHECK_EQ(rd32(regs, EDU_ID), 0x010000ed);
+	CHECK_EQ(node_open(address, O_RDWR), -EBUSY);
+	munmap(regs, PAGE);
+	close(node_own(EDU));
+}
