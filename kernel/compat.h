@@ -45,6 +45,17 @@ static inline void userpci_eventfd_signal(struct eventfd_ctx *ctx)
 #endif
 }
 
+/* The page tables of a whole VM_PFNMAP area are cleared; mmap_lock is held. */
+static inline void userpci_zap_vma(struct vm_area_struct *vma, unsigned long start,
+				   unsigned long size)
+{
+#if LINUX_VERSION_CODE < KERNEL_VERSION(7, 1, 0)
+	zap_vma_ptes(vma, start, size);
+#else
+	zap_special_vma_range(vma, start, size);
+#endif
+}
+
 /* The largest order that alloc_pages() serves. */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 4, 0)
 #define USERPCI_MAX_ORDER (MAX_ORDER - 1)

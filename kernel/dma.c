@@ -8,6 +8,7 @@
  */
 #include <linux/dma-mapping.h>
 #include <linux/gfp.h>
+#include <linux/highmem.h>
 #include <linux/moduleparam.h>
 
 #include "internal.h"
@@ -37,6 +38,14 @@ void userpci_buffer_put(struct userpci_buffer *buffer)
 	kref_put(&buffer->ref, buffer_release);
 }
 
+/* The owner's buffer of that handle, or NULL. */
+static struct userpci_buffer *buffer_get(struct userpci_device *u, unsigned long handle)
+{
+	struct userpci_buffer *buffer = xa_load(&u->buffers, handle);
+
+	return buffer && !buffer->retained ? buffer : NULL;
+}
+
 /*
  * The buffer that holds the mmap range [offset, offset + bytes), with a reference, and the range's
  * first page frame; NULL: none does. Under u->lock.
@@ -53,7 +62,7 @@ struct userpci_buffer *userpci_buffer_find(struct userpci_device *u, u64 offset,
 	if (offset / USERPCI_DMA_WINDOW >= USERPCI_DMA_BUFFERS)
 		return NULL;
 	inside = offset % USERPCI_DMA_WINDOW;
-	buffer = xa_load(&u->buffers, offset / USERPCI_DMA_WINDOW);
+	buffer = buffer_get(u, offset / USERPCI_DMA_WINDOW);
 	if (!buffer || inside >= buffer->bytes || bytes > buffer->bytes - inside)
 		return NULL;
 	kref_get(&buffer->ref);
@@ -137,46 +146,37 @@ static bool over_limit(struct userpci_device *u, u64 bytes)
 	return limit && u->dma_bytes + bytes > limit;
 }
 
-int userpci_dma_alloc(struct userpci_file *uf, void *arg)
+static struct userpci_buffer *buffer_create(struct userpci_device *u, u64 bytes, u32 *handle)
 {
-	struct userpci_uapi_dma *a = arg;
-	struct userpci_device *u = uf->u;
 	struct userpci_buffer *buffer;
-	u32 handle;
 	int err;
 
-	if (!a->bytes || a->flags || a->reserved)
-		return -EINVAL;
-	if (a->bytes > PAGE_SIZE << USERPCI_MAX_ORDER)
-		return -ENOMEM;
-	if (over_limit(u, PAGE_ALIGN(a->bytes)))
-		return -EDQUOT;
+	if (bytes > PAGE_SIZE << USERPCI_MAX_ORDER)
+		return ERR_PTR(-ENOMEM);
+	if (over_limit(u, bytes))
+		return ERR_PTR(-EDQUOT);
 	buffer = kzalloc(sizeof(*buffer), GFP_KERNEL_ACCOUNT);
 	if (!buffer)
-		return -ENOMEM;
+		return ERR_PTR(-ENOMEM);
 	kref_init(&buffer->ref);
-	buffer->bytes = PAGE_ALIGN(a->bytes);
+	buffer->bytes = bytes;
 	err = buffer_fill(u, buffer);
 	if (err)
 		goto free_buffer;
-	err = xa_alloc(&u->buffers, &handle, buffer, XA_LIMIT(0, USERPCI_DMA_BUFFERS - 1),
+	err = xa_alloc(&u->buffers, handle, buffer, XA_LIMIT(0, USERPCI_DMA_BUFFERS - 1),
 		       GFP_KERNEL_ACCOUNT);
 	if (err)
 		goto unmap;
-	u->dma_bytes += buffer->bytes;
-	a->bytes = buffer->bytes;
-	a->iova = buffer->iova;
-	a->offset = USERPCI_DMA_OFFSET + handle * USERPCI_DMA_WINDOW;
-	a->handle = handle;
-	return 0;
+	u->dma_bytes += bytes;
+	return buffer;
 
 unmap:
 	err = err == -EBUSY ? -ENOSPC : err;
-	dma_unmap_page(&u->pdev->dev, buffer->iova, buffer->bytes, DMA_BIDIRECTIONAL);
-	free_pages_of(buffer->pages, buffer->bytes);
+	dma_unmap_page(&u->pdev->dev, buffer->iova, bytes, DMA_BIDIRECTIONAL);
+	free_pages_of(buffer->pages, bytes);
 free_buffer:
 	kfree(buffer);
-	return err;
+	return ERR_PTR(err);
 }
 
 static void buffer_retire(struct userpci_device *u, unsigned long handle)
@@ -192,30 +192,86 @@ int userpci_dma_free(struct userpci_file *uf, void *arg)
 {
 	struct userpci_uapi_dma *a = arg;
 
-	if (!xa_load(&uf->u->buffers, a->handle))
+	if (!buffer_get(uf->u, a->handle))
 		return -ENOENT;
 	buffer_retire(uf->u, a->handle);
 	return 0;
 }
 
-/* Takes all buffers from the device, which must be quiet. Pages that are mapped stay until
- * unmapped. */
-void userpci_dma_stop(struct userpci_device *u)
+/*
+ * Takes all buffers from the owner; bus mastering is off. If the function has forgotten their
+ * addresses they are freed (pages that are mapped: with their last map). If not, they stay with the
+ * function, for it may still write them once bus mastering is on again: the next owner gets them
+ * for his own.
+ */
+void userpci_dma_stop(struct userpci_device *u, bool forgotten)
 {
 	struct userpci_buffer *buffer;
 	unsigned long handle;
 
-	xa_for_each(&u->buffers, handle, buffer) buffer_retire(u, handle);
+	xa_for_each(&u->buffers, handle, buffer)
+	{
+		if (forgotten)
+			buffer_retire(u, handle);
+		else
+			buffer->retained = true;
+	}
+}
+
+/* A retained buffer of this size within the mask, zeroed, and its handle; NULL: there is none. */
+static struct userpci_buffer *buffer_adopt(struct userpci_device *u, u64 bytes, u32 *handle)
+{
+	struct userpci_buffer *buffer;
+	unsigned long i;
+	u64 page;
+
+	xa_for_each(&u->buffers, i, buffer)
+	{
+		if (!buffer->retained || buffer->bytes != bytes ||
+		    buffer->iova + bytes - 1 > dma_get_mask(&u->pdev->dev))
+			continue;
+		for (page = 0; page < bytes >> PAGE_SHIFT; page++)
+			clear_highpage(buffer->pages + page);
+		buffer->retained = false;
+		*handle = i;
+		return buffer;
+	}
+	return NULL;
+}
+
+int userpci_dma_alloc(struct userpci_file *uf, void *arg)
+{
+	struct userpci_uapi_dma *a = arg;
+	struct userpci_buffer *buffer;
+	u32 handle;
+
+	if (!a->bytes || a->flags || a->reserved)
+		return -EINVAL;
+	/* Also keeps the rounding from an overflow. */
+	if (a->bytes > USERPCI_DMA_WINDOW)
+		return -ENOMEM;
+	buffer = buffer_adopt(uf->u, PAGE_ALIGN(a->bytes), &handle);
+	if (!buffer)
+		buffer = buffer_create(uf->u, PAGE_ALIGN(a->bytes), &handle);
+	if (IS_ERR(buffer))
+		return PTR_ERR(buffer);
+	a->bytes = buffer->bytes;
+	a->iova = buffer->iova;
+	a->offset = USERPCI_DMA_OFFSET + handle * USERPCI_DMA_WINDOW;
+	a->handle = handle;
+	return 0;
 }
 
 int userpci_dma_set_mask(struct userpci_file *uf, void *arg)
 {
 	struct userpci_uapi_dma_mask *a = arg;
 	struct userpci_device *u = uf->u;
+	unsigned long handle;
 
 	if (a->bits < 24 || a->bits > 64)
 		return -EINVAL;
-	if (!xa_empty(&u->buffers))
-		return -EBUSY;
+	for (handle = 0; handle < USERPCI_DMA_BUFFERS; handle++)
+		if (buffer_get(u, handle))
+			return -EBUSY;
 	return dma_set_mask_and_coherent(&u->pdev->dev, DMA_BIT_MASK(a->bits));
 }

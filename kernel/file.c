@@ -79,7 +79,6 @@ static int userpci_open(struct inode *inode, struct file *file)
 
 	get_device(&u->dev);
 	file->private_data = uf;
-	file->f_mapping = u->inode->i_mapping;
 	return nonseekable_open(inode, file);
 
 free_ones:
@@ -97,10 +96,8 @@ static void release_owner(struct userpci_device *u)
 {
 	device_lock(&u->pdev->dev);
 	mutex_lock(&u->lock);
-	if (!u->gone) {
-		userpci_quiesce(u);
-		userpci_dma_stop(u);
-	}
+	if (!u->gone)
+		userpci_dma_stop(u, userpci_quiesce(u));
 	u->owner = NULL;
 	mutex_unlock(&u->lock);
 	device_unlock(&u->pdev->dev);

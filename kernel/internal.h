@@ -56,7 +56,6 @@ struct userpci_device {
 	struct device dev;
 	struct cdev cdev;
 	struct pci_dev *pdev;
-	struct inode *inode; /* the address space of all maps of the device */
 
 	struct mutex lock; /* all below */
 	bool gone;	   /* set once, at removal */
@@ -86,12 +85,13 @@ struct userpci_buffer {
 	struct page *pages;
 	u64 bytes;
 	dma_addr_t iova;
+	bool retained; /* of a former owner: see userpci_dma_stop() */
 };
 
 /* main.c */
 bool userpci_iommu_translates(struct userpci_device *u);
 int userpci_reset(struct userpci_device *u);
-void userpci_quiesce(struct userpci_device *u);
+bool userpci_quiesce(struct userpci_device *u);
 int userpci_get_info(struct userpci_file *uf, void *arg);
 
 /* file.c */
@@ -105,9 +105,6 @@ int userpci_region_read(struct userpci_file *uf, void *arg);
 int userpci_region_write(struct userpci_file *uf, void *arg);
 
 /* mmap.c */
-int userpci_inodes_init(void);
-void userpci_inodes_exit(void);
-int userpci_inode_create(struct userpci_device *u);
 int userpci_mmap(struct file *file, struct vm_area_struct *vma);
 void userpci_revoke(struct userpci_device *u);
 
@@ -115,7 +112,7 @@ void userpci_revoke(struct userpci_device *u);
 struct userpci_buffer *userpci_buffer_find(struct userpci_device *u, u64 offset, u64 bytes,
 					   unsigned long *pfn);
 void userpci_buffer_put(struct userpci_buffer *buffer);
-void userpci_dma_stop(struct userpci_device *u);
+void userpci_dma_stop(struct userpci_device *u, bool forgotten);
 int userpci_dma_set_mask(struct userpci_file *uf, void *arg);
 int userpci_dma_alloc(struct userpci_file *uf, void *arg);
 int userpci_dma_free(struct userpci_file *uf, void *arg);

@@ -42,14 +42,17 @@ int userpci_reset(struct userpci_device *u)
 	return pci_reset_function_locked(u->pdev);
 }
 
-/* The order of the teardown: when this returns the function can neither interrupt nor write memory.
+/*
+ * The order of the teardown: when this returns the function can neither interrupt nor write memory.
+ * Returns whether it has also forgotten what it was told to write: a function without a reset goes
+ * on when the next owner turns bus mastering on.
  */
-void userpci_quiesce(struct userpci_device *u)
+bool userpci_quiesce(struct userpci_device *u)
 {
 	userpci_irq_stop(u);
 	if (!pci_device_is_present(u->pdev))
-		return;
-	userpci_reset(u);
+		return true;
+	return !userpci_reset(u) || userpci_iommu_translates(u);
 }
 
 int userpci_get_info(struct userpci_file *uf, void *arg)
@@ -80,8 +83,6 @@ static void userpci_device_release(struct device *dev)
 {
 	struct userpci_device *u = container_of(dev, struct userpci_device, dev);
 
-	if (u->inode)
-		iput(u->inode);
 	ida_free(&minors, MINOR(dev->devt));
 	pci_dev_put(u->pdev);
 	kfree(u);
@@ -130,9 +131,6 @@ static int userpci_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	err = dev_set_name(&u->dev, "%s", pci_name(pdev));
 	if (err)
 		goto put;
-	err = userpci_inode_create(u);
-	if (err)
-		goto put;
 	err = pci_enable_device(pdev);
 	if (err)
 		goto put;
@@ -170,7 +168,7 @@ static void userpci_remove(struct pci_dev *pdev)
 
 	mutex_lock(&u->lock);
 	userpci_quiesce(u);
-	userpci_dma_stop(u);
+	userpci_dma_stop(u, true);
 	userpci_regions_exit(u);
 	mutex_unlock(&u->lock);
 	wake_up_all(&u->wait);
@@ -201,12 +199,9 @@ static int __init userpci_init(void)
 {
 	int err;
 
-	err = userpci_inodes_init();
-	if (err)
-		return err;
 	err = alloc_chrdev_region(&first_devt, 0, MINORMASK + 1, "userpci");
 	if (err)
-		goto inodes;
+		return err;
 	userpci_class = userpci_class_create("userpci");
 	if (IS_ERR(userpci_class)) {
 		err = PTR_ERR(userpci_class);
@@ -221,8 +216,6 @@ static int __init userpci_init(void)
 	class : class_destroy(userpci_class);
 chrdev:
 	unregister_chrdev_region(first_devt, MINORMASK + 1);
-inodes:
-	userpci_inodes_exit();
 	return err;
 }
 module_init(userpci_init);
@@ -232,7 +225,6 @@ static void __exit userpci_exit(void)
 	pci_unregister_driver(&userpci_driver);
 	class_destroy(userpci_class);
 	unregister_chrdev_region(first_devt, MINORMASK + 1);
-	userpci_inodes_exit();
 	ida_destroy(&minors);
 }
 module_exit(userpci_exit);

@@ -2,88 +2,50 @@
 /*
  * mmap: vm_pgoff selects a BAR or a DMA buffer, remap_pfn_range maps it. Revocation at removal.
  *
- * All files of a device share the address space of one inode of the device's own, so that one
- * unmap_mapping_range() reaches every process. The pages are entered at mmap; the fault handler
- * serves only what a revocation took away.
+ * The pages are entered at mmap; the fault handler serves only what a revocation took away.
  */
-#include <linux/fs.h>
-#include <linux/mount.h>
-#include <linux/pseudo_fs.h>
+#include <linux/mm.h>
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
 
 #include "internal.h"
 
-/* One mmap call: shared by the maps that fork, mremap and the like make of it. */
+/* One virtual memory area, also one that fork or mremap made of another. */
 struct userpci_map {
-	struct kref ref;
 	struct list_head entry; /* in u->maps */
 	struct userpci_device *u;
-	struct mm_struct *mm; /* who called mmap: held as a structure, not as an address space */
-	struct userpci_buffer *buffer; /* NULL: a BAR */
+	struct vm_area_struct *vma;
+	struct userpci_buffer *buffer; /* with a reference; NULL: a BAR */
+	bool revoked;
 };
 
-static struct vfsmount *inodes;
-
-static int inodes_init_fs_context(struct fs_context *fc)
+/* The copy has its parent's file, and so holds the device. */
+static void map_open(struct vm_area_struct *vma)
 {
-	return init_pseudo(fc, 0x75706369) ? 0 : -ENOMEM;
+	struct userpci_map *parent = vma->vm_private_data;
+	struct userpci_map *map;
+
+	/* A fork cannot be refused here, and a map that nobody knows could not be revoked. */
+	map = kmemdup(parent, sizeof(*map), GFP_KERNEL | __GFP_NOFAIL);
+	map->vma = vma;
+	if (map->buffer)
+		kref_get(&map->buffer->ref);
+	vma->vm_private_data = map;
+	mutex_lock(&map->u->lock);
+	list_add(&map->entry, &map->u->maps);
+	mutex_unlock(&map->u->lock);
 }
 
-/* Not registered and without an owner: nobody else mounts it, and it does not pin the module. */
-static struct file_system_type inodes_type = {
-	.name = "userpci",
-	.init_fs_context = inodes_init_fs_context,
-	.kill_sb = kill_anon_super,
-};
-
-int userpci_inodes_init(void)
+static void map_close(struct vm_area_struct *vma)
 {
-	inodes = kern_mount(&inodes_type);
-	return PTR_ERR_OR_ZERO(inodes);
-}
-
-void userpci_inodes_exit(void)
-{
-	kern_unmount(inodes);
-}
-
-int userpci_inode_create(struct userpci_device *u)
-{
-	struct inode *inode = alloc_anon_inode(inodes->mnt_sb);
-
-	if (IS_ERR(inode))
-		return PTR_ERR(inode);
-	u->inode = inode;
-	return 0;
-}
-
-static void map_release(struct kref *ref)
-{
-	struct userpci_map *map = container_of(ref, struct userpci_map, ref);
+	struct userpci_map *map = vma->vm_private_data;
 
 	mutex_lock(&map->u->lock);
 	list_del(&map->entry);
 	mutex_unlock(&map->u->lock);
 	if (map->buffer)
 		userpci_buffer_put(map->buffer);
-	mmdrop(map->mm);
 	kfree(map);
-}
-
-static void map_open(struct vm_area_struct *vma)
-{
-	struct userpci_map *map = vma->vm_private_data;
-
-	kref_get(&map->ref);
-}
-
-/* The file of the map is still held, and through it the device. */
-static void map_close(struct vm_area_struct *vma)
-{
-	struct userpci_map *map = vma->vm_private_data;
-
-	kref_put(&map->ref, map_release);
 }
 
 /*
@@ -183,72 +145,83 @@ int userpci_mmap(struct file *file, struct vm_area_struct *vma)
 	struct userpci_map *map;
 	int err;
 
-	/* A private map would copy a written page, and the write would never reach the device. */
-	if (!(vma->vm_flags & VM_SHARED))
+	/*
+	 * A private map would copy a written page, and the write would never reach the device. (A
+	 * shared map of a read-only file has VM_MAYSHARE, but not VM_SHARED.)
+	 */
+	if (!(vma->vm_flags & VM_MAYSHARE))
 		return -EINVAL;
 	map = kzalloc(sizeof(*map), GFP_KERNEL_ACCOUNT);
 	if (!map)
 		return -ENOMEM;
-	kref_init(&map->ref);
 	map->u = uf->u;
-	map->mm = vma->vm_mm;
-	vm_flags_set(vma, VM_DONTEXPAND | VM_DONTDUMP);
+	map->vma = vma;
 
 	mutex_lock(&uf->u->lock);
 	err = map_region(uf->u, vma, map);
 	mutex_unlock(&uf->u->lock);
-	if (err)
-		goto free_map;
-	mmgrab(map->mm);
+	if (err) {
+		if (map->buffer)
+			userpci_buffer_put(map->buffer);
+		kfree(map);
+		return err;
+	}
 	vma->vm_private_data = map;
 	vma->vm_ops = &map_ops;
 	return 0;
-
-free_map:
-	if (map->buffer)
-		userpci_buffer_put(map->buffer);
-	kfree(map);
-	return err;
 }
 
-/* The address space of one map that may still be on its way into the inode's tree; NULL: none left.
+/* A process with BAR maps that are not revoked, held; NULL: there is none any more. Under u->lock.
  */
-static struct mm_struct *next_mm(struct userpci_device *u, struct list_head *seen)
+static struct mm_struct *next_mm(struct userpci_device *u)
 {
 	struct userpci_map *map;
-	struct mm_struct *mm = NULL;
 
-	mutex_lock(&u->lock);
-	map = list_first_entry_or_null(&u->maps, struct userpci_map, entry);
-	if (map) {
-		list_move(&map->entry, seen);
-		mm = map->mm;
-		mmgrab(mm);
+	list_for_each_entry (map, &u->maps, entry) {
+		if (map->revoked || map->buffer)
+			continue;
+		if (mmget_not_zero(map->vma->vm_mm))
+			return map->vma->vm_mm;
+		/* Its last thread has ended: nobody can use the map, and the exit takes it away. */
+		map->revoked = true;
 	}
-	mutex_unlock(&u->lock);
-	return mm;
+	return NULL;
+}
+
+static void revoke_mm(struct userpci_device *u, struct mm_struct *mm)
+{
+	struct userpci_map *map;
+
+	list_for_each_entry (map, &u->maps, entry) {
+		struct vm_area_struct *vma = map->vma;
+
+		if (map->revoked || map->buffer || vma->vm_mm != mm)
+			continue;
+		userpci_zap_vma(vma, vma->vm_start, vma->vm_end - vma->vm_start);
+		map->revoked = true;
+	}
 }
 
 /*
- * Takes every BAR map away from every process. u->gone is set: no map is made any more, but an mmap
- * call that has filled its pages may not have entered its map in the inode's tree yet. Such a call
- * holds its mmap_lock: whoever then gets that lock knows that the map is in the tree.
+ * Takes every BAR map away from every process; u->gone is set, so that no other is made. Under each
+ * mmap_lock in turn, for writing: then no mmap or fork of that process is half way through, and no
+ * munmap releases the same range's memory type beside us.
  */
 void userpci_revoke(struct userpci_device *u)
 {
-	struct address_space *mapping = u->inode->i_mapping;
 	struct mm_struct *mm;
-	LIST_HEAD(seen);
 
-	/* Nearly always this is all; what follows is for the mmap call in flight. */
-	unmap_mapping_range(mapping, 0, USERPCI_DMA_OFFSET, 1);
-	while ((mm = next_mm(u, &seen))) {
-		mmap_read_lock(mm);
-		mmap_read_unlock(mm);
-		mmdrop(mm);
+	for (;;) {
+		mutex_lock(&u->lock);
+		mm = next_mm(u);
+		mutex_unlock(&u->lock);
+		if (!mm)
+			return;
+		mmap_write_lock(mm);
+		mutex_lock(&u->lock);
+		revoke_mm(u, mm);
+		mutex_unlock(&u->lock);
+		mmap_write_unlock(mm);
+		mmput(mm);
 	}
-	mutex_lock(&u->lock);
-	list_splice(&seen, &u->maps);
-	mutex_unlock(&u->lock);
-	unmap_mapping_range(mapping, 0, USERPCI_DMA_OFFSET, 1);
 }

@@ -17,7 +17,9 @@
  *            bytes: it blocks until interrupts came and gives their running count; poll() works.
  *   close    The last close of the owner, however it comes (exit, SIGKILL), in this order:
  *            interrupts off, bus mastering off, function reset where it has one, then DMA memory
- *            freed. Maps hold their file open: a fork child's map keeps the owner's alive.
+ *            freed. Maps hold their file open: a fork child's map keeps the owner's alive. A
+ *            function without a reset may remember what it was told to write: its buffers stay
+ *            with it, and the next owner gets them; unbinding it frees them.
  *   unbind   Maps are revoked at once: a BAR then reads all ones and takes writes nowhere, a DMA
  *            buffer keeps its contents until its last map is gone; calls give ENODEV, poll() gives
  *            POLLHUP | POLLERR.

@@ -116,18 +116,18 @@ TEST(dma_contiguous_for_the_device)
 
 	d = dma_get(fd, 1 << 20);
 	va = map(fd, d.offset, d.bytes, PROT_READ | PROT_WRITE);
-	for (i = 0; i < 4096; i++)
+	for (i = 0; i < EDU_BYTES; i++)
 		va[i] = (unsigned char)(i * 7 + 3);
-	edu_dma_start(regs, d.iova, EDU_MEMORY, 4096, 0);
+	edu_dma_start(regs, d.iova, EDU_MEMORY, EDU_BYTES, 0);
 	edu_dma_wait(regs);
 	for (page = 1; page < 256; page += 51) {
 		uint64_t at = page * PAGE + 2048;
 
-		edu_dma_start(regs, EDU_MEMORY, d.iova + at, 4096, 1);
+		edu_dma_start(regs, EDU_MEMORY, d.iova + at, EDU_BYTES, 1);
 		edu_dma_wait(regs);
-		CHECK_EQ(memcmp(va, va + at, 4096), 0);
+		CHECK_EQ(memcmp(va, va + at, EDU_BYTES), 0);
 		CHECK_EQ(va[at - 1], 0);
-		CHECK_EQ(va[at + 4096], 0);
+		CHECK_EQ(va[at + EDU_BYTES], 0);
 	}
 	munmap(va, d.bytes);
 	edu_release(fd, regs);
@@ -144,7 +144,7 @@ TEST(dma_without_bus_master)
 	va = map(fd, d.offset, PAGE, PROT_READ | PROT_WRITE);
 	memset(va, 0x77, PAGE);
 	CHECK_EQ(bus_master(fd, 0), 0);
-	edu_dma_start(regs, EDU_MEMORY, d.iova, 4096, 1);
+	edu_dma_start(regs, EDU_MEMORY, d.iova, EDU_BYTES, 1);
 	edu_dma_wait(regs);
 	CHECK_EQ(va[0], 0x77);
 	CHECK_EQ(va[4095], 0x77);
@@ -176,9 +176,11 @@ TEST(dma_freed_while_mapped)
 TEST(dma_most_buffers)
 {
 	struct userpci_uapi_dma d = SIZED(userpci_uapi_dma);
-	int fd = node_own(EDU);
 	unsigned int i;
+	int fd;
 
+	device_unbind(device_bind(EDU)); /* what the tests before have left */
+	fd = node_own(EDU);
 	for (i = 0; i < 1024; i++)
 		dma_get(fd, PAGE);
 	d.bytes = PAGE;
@@ -190,31 +192,75 @@ TEST(dma_most_buffers)
 	close(fd);
 }
 
+/* Takes 16 MiB, gives half of it back, and exits with the rest mapped. */
+static void take_and_exit(const char *id)
+{
+	int fd = node_own(id), i;
+
+	for (i = 0; i < 16; i++) {
+		struct userpci_uapi_dma d = dma_get(fd, 1 << 20);
+		char *va = map(fd, d.offset, d.bytes, PROT_READ | PROT_WRITE);
+
+		CHECK_EQ(va[0], 0);
+		CHECK_EQ(va[(1 << 20) - 1], 0);
+		memset(va, 0xa5, d.bytes);
+		if (i % 2)
+			CHECK_EQ(call(fd, USERPCI_DMA_FREE, &d), 0);
+	}
+	_exit(0);
+}
+
 /* 1.6 GiB pass through a guest that has a third of it: an exit that leaked would end in ENOMEM. */
-TEST(dma_freed_at_exit)
+static void check_exits(const char *id)
 {
 	int round, status;
 	pid_t pid;
 
-	device_bind(EDU);
+	device_unbind(device_bind(id));
+	device_bind(id);
 	for (round = 0; round < 100; round++) {
 		pid = fork();
 		CHECK(pid >= 0);
-		if (!pid) {
-			int fd = node_own(EDU), i;
-
-			for (i = 0; i < 16; i++) {
-				struct userpci_uapi_dma d = dma_get(fd, 1 << 20);
-				char *va = map(fd, d.offset, d.bytes, PROT_READ | PROT_WRITE);
-
-				CHECK_EQ(va[0], 0);
-				memset(va, 0xa5, d.bytes);
-				if (i % 2)
-					CHECK_EQ(call(fd, USERPCI_DMA_FREE, &d), 0);
-			}
-			_exit(0);
-		}
+		if (!pid)
+			take_and_exit(id);
 		CHECK_EQ(waitpid(pid, &status, 0), pid);
 		CHECK_EQ(status, 0);
 	}
+}
+
+TEST(dma_freed_at_exit)
+{
+	check_exits(RNG);
+}
+
+/* Without a reset the buffers stay with the function: the next owner gets them, zeroed. */
+TEST(dma_kept_at_exit_without_reset)
+{
+	check_exits(EDU);
+}
+
+/* A buffer that is kept is nobody's until it is allocated anew, and does not hold up a mask. */
+TEST(dma_kept_is_not_reached)
+{
+	struct userpci_uapi_dma d, again;
+	int fd;
+
+	device_unbind(device_bind(EDU));
+	fd = node_own(EDU);
+	d = dma_get(fd, 3 * PAGE);
+	close(fd);
+	fd = node_own(EDU);
+	CHECK_EQ(map_error(fd, d.offset, PAGE, PROT_READ, MAP_SHARED), -EINVAL);
+	CHECK_EQ(call(fd, USERPCI_DMA_FREE, &d), -ENOENT);
+	CHECK_EQ(dma_mask(fd, 24), 0);
+	if (d.iova >= 1 << 24) {
+		again = dma_get(fd, 3 * PAGE);
+		CHECK(again.iova < 1 << 24);
+		CHECK_EQ(call(fd, USERPCI_DMA_FREE, &again), 0);
+	}
+	CHECK_EQ(dma_mask(fd, 32), 0);
+	again = dma_get(fd, 3 * PAGE);
+	CHECK_EQ(again.iova, d.iova);
+	CHECK_EQ(again.handle, d.handle);
+	close(fd);
 }

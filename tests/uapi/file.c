@@ -264,26 +264,45 @@ TEST(bus_master)
 	CHECK_EQ(sysfs_config(address, 4, 2) & 4, 0);
 }
 
+/* virtio 1.1, section 4.1.4.3: device_status of the common configuration, which QEMU has at 0. */
+#define RNG_STATUS 0x14
+
 TEST(reset)
 {
 	struct userpci_uapi_info info = SIZED(userpci_uapi_info);
 	struct userpci_uapi_reset reset = SIZED(userpci_uapi_reset);
-	const char *address = device_bind(E1000E);
-	int fd = node_own(E1000E);
-	void *regs;
+	const char *address = device_bind(RNG);
+	int fd = node_own(RNG);
+	volatile uint8_t *regs;
 
 	CHECK_EQ(call(fd, USERPCI_GET_INFO, &info), 0);
 	CHECK_EQ(info.flags & USERPCI_INFO_RESET, USERPCI_INFO_RESET);
-	regs = map(fd, region_get(fd, 0).offset, 0x20000, PROT_READ | PROT_WRITE);
-	wr32(regs, 0x5200, 0xabcd1234); /* the multicast table, cleared by a reset */
-	CHECK_EQ(rd32(regs, 0x5200), 0xabcd1234);
+	regs = map(fd, region_get(fd, 4).offset, PAGE, PROT_READ | PROT_WRITE);
+	regs[RNG_STATUS] = 3;
+	CHECK_EQ(regs[RNG_STATUS], 3);
+	CHECK_EQ(irq_set(fd, USERPCI_IRQ_MSIX, 2), 0);
 	CHECK_EQ(bus_master(fd, 1), 0);
 	CHECK_EQ(call(fd, USERPCI_RESET, &reset), 0);
-	CHECK_EQ(rd32(regs, 0x5200), 0);
+	CHECK_EQ(regs[RNG_STATUS], 0);
 	CHECK_EQ(sysfs_config(address, 4, 2) & 4, 0);
 	reset.flags = 1;
 	CHECK_EQ(call(fd, USERPCI_RESET, &reset), -EINVAL);
-	munmap(regs, 0x20000);
+	close(fd);
+}
+
+/* The next owner finds a device as after a reset. */
+TEST(reset_at_close)
+{
+	volatile uint8_t *regs;
+	int fd = node_own(RNG);
+
+	regs = map(fd, region_get(fd, 4).offset, PAGE, PROT_READ | PROT_WRITE);
+	regs[RNG_STATUS] = 3;
+	munmap((void *)(uintptr_t)regs, PAGE);
+	close(fd);
+	fd = node_own(RNG);
+	regs = map(fd, region_get(fd, 4).offset, PAGE, PROT_READ | PROT_WRITE);
+	CHECK_EQ(regs[RNG_STATUS], 0);
 	close(fd);
 }
 

@@ -17,10 +17,11 @@
 
 /* The devices that tests/run puts into the guest. */
 #define EDU		"1234:11e8"
-#define TESTDEV		"1b36:0005" /* a BAR of 2 KiB, an I/O BAR, a 64-bit prefetchable one of 1 MiB */
-#define IVSHMEM		"1af4:1110" /* 64-bit prefetchable memory of 4 MiB in BAR 2 */
+#define TESTDEV		"1b36:0005" /* an I/O BAR, a 64-bit prefetchable one of 1 MiB */
+#define IVSHMEM		"1af4:1110" /* BAR 0 of 256 bytes, BAR 2 of 4 MiB of 64-bit prefetchable memory */
 #define AHCI		"8086:2922" /* of the q35 board: BAR 4 in I/O space, BAR 5 */
-#define E1000E		"8086:10d3" /* MSI-X table in BAR 3, resets itself */
+#define E1000E		"8086:10d3" /* MSI-X table in BAR 3 */
+#define RNG		"1af4:1044" /* virtio-rng behind a root port: function level reset */
 
 #define EDU_ID		0x00
 #define EDU_FACTORIAL	0x08
@@ -33,6 +34,7 @@
 #define EDU_DMA_COUNT	0x90
 #define EDU_DMA_COMMAND 0x98
 #define EDU_MEMORY	0x40000
+#define EDU_BYTES	4000 /* of its 4096: QEMU 7.2 aborts when the last is moved */
 
 /* The address of the first device with this "vendor:device"; the test ends when there is none. */
 const char *device_find(const char *id);

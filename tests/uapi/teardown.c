@@ -34,7 +34,7 @@ static void kill_in_the_middle(void (*work)(void))
 	close(ready[0]);
 }
 
-/* The device is told to write 4096 bytes a tenth of a second from now. */
+/* The device is told to write 4000 bytes a tenth of a second from now. */
 static void dma_under_way(void)
 {
 	int fd = node_own(EDU);
@@ -48,9 +48,9 @@ static void dma_under_way(void)
 	d = dma_get(fd, PAGE);
 	va = map(fd, d.offset, PAGE, PROT_READ | PROT_WRITE);
 	memset(va, 0x5a, PAGE);
-	edu_dma_start(regs, d.iova, EDU_MEMORY, 4096, 0); /* 5a into the device's memory */
+	edu_dma_start(regs, d.iova, EDU_MEMORY, EDU_BYTES, 0); /* 5a into the device's memory */
 	edu_dma_wait(regs);
-	edu_dma_start(regs, EDU_MEMORY, d.iova, 4096, 1);
+	edu_dma_start(regs, EDU_MEMORY, d.iova, EDU_BYTES, 1);
 }
 
 /*
@@ -280,6 +280,53 @@ TEST(teardown_unbind_races_mmap)
 	}
 	CHECK(mapped > 0);
 	device_bind(EDU);
+}
+
+/*
+ * edu has no reset, and forgets nothing: it writes a tenth of a second later where the dead owner told it
+ * to, when the next one turns bus mastering on at once. The page must not be anybody's by then.
+ */
+TEST(teardown_no_reset_keeps_its_pages)
+{
+	enum { BYTES = 64 << 20 };
+	struct userpci_uapi_dma d;
+	uint8_t *memory, *page;
+	int round, status, fd, i;
+	pid_t pid;
+
+	for (round = 0; round < 10; round++) {
+		kill_in_the_middle(dma_under_way);
+		pid = fork();
+		CHECK(pid >= 0);
+		if (pid) {
+			CHECK_EQ(waitpid(pid, &status, 0), pid);
+			CHECK_EQ(status, 0);
+			continue;
+		}
+		fd = node_own(EDU);
+		CHECK_EQ(dma_mask(fd, 28), 0);
+		CHECK_EQ(bus_master(fd, 1), 0);
+		/* Buffers of another size, and memory of the process, as new as can be. */
+		for (i = 0; i < 16; i++) {
+			d = dma_get(fd, 2 * PAGE);
+			page = map(fd, d.offset, 2 * PAGE, PROT_READ | PROT_WRITE);
+			memset(page, 0, 2 * PAGE);
+		}
+		memory = mmap(NULL, BYTES, PROT_READ | PROT_WRITE,
+			      MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+		CHECK(memory != MAP_FAILED);
+		usleep(200000);
+		for (i = 0; i < BYTES; i++)
+			if (memory[i])
+				break;
+		CHECK_EQ(i, BYTES);
+		/* A buffer of the old size is the old one, zeroed. */
+		d = dma_get(fd, PAGE);
+		page = map(fd, d.offset, PAGE, PROT_READ | PROT_WRITE);
+		for (i = 0; i < (int)PAGE; i++)
+			CHECK_EQ(page[i], 0);
+		_exit(0);
+	}
 }
 
 TEST(teardown_sigkill_leaves_the_device_usable)
