@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Moving PCI devices between their kernel driver and userpci, through sysfs.
+ *
+ * A device comes to userpci by driver_override alone, never by new_id, so no other device is
+ * touched. What the device had before is on record before anything changes, and one function puts
+ * it back: after a bind that failed, and on unbind.
+ *
+ * Functions return 0 or -errno. One that takes @why (BIND_WHY_SIZE bytes) leaves there what went
+ * wrong and what to do about it, or an empty string; text beside a 0 is a note for the user.
+ */
+#ifndef BIND_BIND_H
+#define BIND_BIND_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define BIND_DRIVER	  "userpci"
+#define BIND_WHY_SIZE	  512
+#define BIND_NAME_SIZE	  128 /* the name of a kernel driver */
+#define BIND_ADDRESS_SIZE 24  /* DDDD:BB:DD.F; a domain may have more digits */
+
+/**
+ * struct bind_env - where things are
+ * @sys:   sysfs
+ * @proc:  procfs
+ * @dev:   the directory of the module's device nodes
+ * @state: the directory of the records of what devices had before
+ * @write: how to write @value to @path, a file in sysfs; NULL is a plain write
+ */
+struct bind_env {
+	const char *sys;
+	const char *proc;
+	const char *dev;
+	const char *state;
+	int (*write)(const struct bind_env *env, const char *path, const char *value);
+};
+
+/* The choice: what matches @slot and @id together and what is at @addresses, or else all. */
+struct bind_query {
+	const char *slot;	      /* as lspci -s, or NULL */
+	const char *id;		      /* as lspci -d, or NULL */
+	const char *const *addresses; /* [DDDD:]BB:DD.F */
+	size_t address_count;
+	bool ours;  /* and of these, only what is bound or claimed */
+	bool names; /* look names up in pci.ids */
+};
+
+struct bind_device {
+	char address[BIND_ADDRESS_SIZE];
+	uint16_t class, vendor, device;
+	uint8_t header_type;
+	bool bound;   /* userpci is its driver */
+	bool claimed; /* its driver_override is userpci: after a bind, even one cut short */
+	char driver[BIND_NAME_SIZE]; /* empty: none */
+	char *name;		     /* "Class: Vendor Device", or NULL */
+};
+
+struct bind_list {
+	struct bind_device *devices;
+	size_t count;
+};
+
+/* What a device had before bind; empty: none. */
+struct bind_state {
+	char driver[BIND_NAME_SIZE];
+	char driver_override[BIND_NAME_SIZE];
+};
+
+/*
+ * select.c: the devices of @query, in order of address.
+ * -EINVAL: an address or a filter is malformed. -ENODEV: an address or the filter matches nothing.
+ */
+int bind_list_get(const struct bind_env *env, const struct bind_query *query,
+		  struct bind_list *list, char *why);
+void bind_list_free(struct bind_list *list);
+
+/*
+ * bind.c: the checks change nothing. @force skips those that protect a device in use, not those
+ * that tell what cannot work. Check, then bind or unbind, under one state_lock().
+ */
+int bind_check(const struct bind_env *env, const struct bind_device *device, bool force, char *why);
+int bind_device(const struct bind_env *env, const char *address, char *why);
+int unbind_check(const struct bind_env *env, const struct bind_device *device, bool force,
+		 char *why);
+int unbind_device(const struct bind_env *env, const char *address, char *why);
+
+/* Reads @driver, @bound and @claimed of the device at @address again. */
+void bind_device_read(const struct bind_env *env, struct bind_device *device);
+
+/* Adds a text to @why, after "; " if there is one, and returns @err. */
+__attribute__((format(printf, 3, 4))) int bind_why(char *why, int err, const char *format, ...);
+
+/*
+ * state.c: state_lock() makes the directory and returns a descriptor; close it to unlock.
+ * state_load() without a record is -ENOENT and an empty state.
+ */
+int state_lock(const struct bind_env *env);
+int state_save(const struct bind_env *env, const char *address, const struct bind_state *state);
+int state_load(const struct bind_env *env, const char *address, struct bind_state *state);
+int state_forget(const struct bind_env *env, const char *address);
+
+/* sysfs.c: the file @attribute of @directory/@name, a directory below @env->sys. */
+#define SYSFS_DEVICES "bus/pci/devices"
+#define SYSFS_DRIVERS "bus/pci/drivers"
+int sysfs_read(const struct bind_env *env, const char *directory, const char *name,
+	       const char *attribute, char *value, size_t size); /* up to the end of the line */
+int sysfs_write(const struct bind_env *env, const char *directory, const char *name,
+		const char *attribute, const char *value);
+int sysfs_link(const struct bind_env *env, const char *directory, const char *name,
+	       const char *attribute, char *target, size_t size); /* the last part of the target */
+int sysfs_resolve(const struct bind_env *env, const char *directory, const char *name,
+		  char *path); /* PATH_MAX bytes, all links followed */
+
+#endif
