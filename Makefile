@@ -8,7 +8,8 @@ prefix ?= /usr/local
 CC ?= gcc
 CFLAGS ?= -O2 -g
 WARN := -Wall -Wextra -Wshadow -Wmissing-prototypes -Wstrict-prototypes -Wwrite-strings
-CPPFLAGS_ALL := -D_GNU_SOURCE -DUSERPCI_VERSION='"$(VERSION)"' -Iinclude -Iuserspace -Itests $(CPPFLAGS)
+CPPFLAGS_ALL := -D_GNU_SOURCE -DUSERPCI_VERSION='"$(VERSION)"' -Iinclude -Iuserspace -Itests \
+	$(CPPFLAGS)
 CFLAGS_ALL := -std=gnu11 -fPIC $(WARN) $(CFLAGS)
 LDFLAGS_ALL := -Wl,--as-needed $(LDFLAGS)
 
@@ -27,8 +28,8 @@ endif
 LIB_SRC := $(wildcard userspace/lib/*.c)
 NIC_SRC := $(wildcard userspace/nic/*.c userspace/drivers/*/*.c)
 BIND_SRC := $(wildcard userspace/bind/*.c)
-USERPCI_SRC := userspace/tools/userpci.c userspace/tools/cmd-list.c userspace/tools/cmd-bind.c $(BIND_SRC)
-UNIC_SRC := userspace/tools/unic.c userspace/tools/cmd-echo.c userspace/tools/cmd-info.c userspace/tools/echo.c
+USERPCI_SRC := $(addprefix userspace/tools/,userpci.c cmd-list.c cmd-bind.c) $(BIND_SRC)
+UNIC_SRC := $(addprefix userspace/tools/,unic.c cmd-echo.c cmd-info.c echo.c)
 EDU_SRC := userspace/examples/edu.c
 UNIT_SRC := $(wildcard tests/unit/*.c)
 UAPI_SRC := $(wildcard tests/uapi/*.c)
@@ -47,7 +48,7 @@ all: lib tools module
 
 help:
 	@echo 'make            library, tools and module, into $(O)/'
-	@echo 'make demo       boots a virtual machine in which edu and a NIC are driven from user space'
+	@echo 'make demo       boots a virtual machine with edu and a NIC driven from user space'
 	@echo 'make test       all tests, here and in virtual machines'
 	@echo 'make quick      the unit tests alone'
 	@echo 'make check      layout, style, static analysis'
@@ -55,10 +56,13 @@ help:
 	@echo 'make install    to $$(DESTDIR)$$(prefix), without the module'
 	@echo 'make clean'
 	@echo
-	@echo 'O=DIR  builds into DIR;  V=1  shows commands;  KERNEL=host|6.1|6.12  kernel of the module (now $(KERNEL))'
-	@echo 'C=2  runs sparse over the module'
+	@echo 'O=DIR           builds into DIR'
+	@echo 'V=1             shows the commands'
+	@echo 'KERNEL=NAME     builds the module for host, 6.1 or 6.12 (now: $(KERNEL))'
+	@echo 'C=2             runs sparse over the module'
 
-lib: $(LIBUSERPCI) $(LIBUNIC) $(SHARED) $(O)/lib/pkgconfig/userpci.pc $(O)/lib/pkgconfig/unic.pc
+PC := $(O)/lib/pkgconfig/userpci.pc $(O)/lib/pkgconfig/unic.pc
+lib: $(LIBUSERPCI) $(LIBUNIC) $(SHARED) $(PC)
 tools: $(TOOLS)
 tests: $(UNIT) $(GUEST)
 
@@ -116,7 +120,7 @@ demo:
 	$(Q)O='$(abspath $(O))' scripts/demo
 
 test:
-	$(Q)scripts/setup build guest
+	$(Q)scripts/setup build guest check
 	$(Q)$(MAKE) --no-print-directory lib tools tests module KERNEL=6.1
 	$(Q)O='$(abspath $(O))' tests/run
 

@@ -20,8 +20,8 @@
  *
  * Each test runs in a process of its own, so that what it leaves open or mapped is nobody else's
  * trouble, and a crash is a failure of that test alone. A check may be in a function that a test
- * calls, and in a child that it forks: one that fails ends the child with status 1. Not in a thread:
- * let that return what it found.
+ * calls, and in a child that it forks: one that fails ends the child with status 1. Not in a
+ * thread: let that return what it found.
  */
 #ifndef TESTS_HARNESS_H
 #define TESTS_HARNESS_H

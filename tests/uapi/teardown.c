@@ -283,8 +283,8 @@ TEST(teardown_unbind_races_mmap)
 }
 
 /*
- * edu has no reset, and forgets nothing: it writes a tenth of a second later where the dead owner told it
- * to, when the next one turns bus mastering on at once. The page must not be anybody's by then.
+ * edu has no reset, and forgets nothing: it writes a tenth of a second later where the dead owner
+ * told it to, when the next one turns bus mastering on at once. The page must be nobody's by then.
  */
 TEST(teardown_no_reset_keeps_its_pages)
 {

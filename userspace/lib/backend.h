@@ -19,7 +19,7 @@ struct userpci_backend {
 	/* Interrupts and bus mastering off, reset, then DMA memory freed. */
 	void (*close)(struct userpci_device *device);
 
-	/* Fills in all of region but `device`. A va is whole pages and is tracked by the layer above. */
+	/* Fills in all of region but `device`. A va is whole pages; the layer above tracks it. */
 	int (*region_map)(struct userpci_device *device, unsigned int index,
 			  struct userpci_region *region);
 	int (*region_read)(const struct userpci_region *region, uint64_t offset, unsigned int width,
