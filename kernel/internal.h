@@ -118,6 +118,7 @@ int userpci_dma_alloc(struct userpci_file *uf, void *arg);
 int userpci_dma_free(struct userpci_file *uf, void *arg);
 
 /* irq.c */
+unsigned int userpci_irq_offered(struct pci_dev *pdev, unsigned int kind);
 void userpci_irq_stop(struct userpci_device *u);
 void userpci_irq_mask_all(struct userpci_device *u, bool masked);
 int userpci_irq_enable(struct userpci_file *uf, void *arg);

@@ -161,6 +161,18 @@ static int vectors_enable(struct userpci_device *u, unsigned int kind, unsigned 
 	return 0;
 }
 
+unsigned int userpci_irq_offered(struct pci_dev *pdev, unsigned int kind)
+{
+	switch (kind) {
+	case USERPCI_IRQ_INTX:
+		return pdev->irq && pdev->pin;
+	case USERPCI_IRQ_MSI:
+		return max(pci_msi_vec_count(pdev), 0);
+	default:
+		return max(pci_msix_vec_count(pdev), 0);
+	}
+}
+
 int userpci_irq_enable(struct userpci_file *uf, void *arg)
 {
 	struct userpci_uapi_irq *a = arg;
@@ -171,11 +183,7 @@ int userpci_irq_enable(struct userpci_file *uf, void *arg)
 	if (a->kind == USERPCI_IRQ_INTX && a->count > 1)
 		return -EINVAL;
 	/* Checked before the old vectors go, so that a mistake costs nothing. */
-	if (a->kind == USERPCI_IRQ_INTX && a->count && !u->pdev->irq)
-		return -ENOSPC;
-	if (a->kind == USERPCI_IRQ_MSI && (int)a->count > max(pci_msi_vec_count(u->pdev), 0))
-		return -ENOSPC;
-	if (a->kind == USERPCI_IRQ_MSIX && (int)a->count > max(pci_msix_vec_count(u->pdev), 0))
+	if (a->count > userpci_irq_offered(u->pdev, a->kind))
 		return -ENOSPC;
 	userpci_irq_stop(u);
 	return a->count ? vectors_enable(u, a->kind, a->count) : 0;

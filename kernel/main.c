@@ -70,9 +70,9 @@ int userpci_get_info(struct userpci_file *uf, void *arg)
 	a->subsystem_id = pdev->subsystem_device;
 	a->class_code = pdev->class;
 	a->num_regions = USERPCI_NUM_BARS;
-	a->num_intx = pdev->irq && pdev->pin;
-	a->num_msi = max(pci_msi_vec_count(pdev), 0);
-	a->num_msix = max(pci_msix_vec_count(pdev), 0);
+	a->num_intx = userpci_irq_offered(pdev, USERPCI_IRQ_INTX);
+	a->num_msi = userpci_irq_offered(pdev, USERPCI_IRQ_MSI);
+	a->num_msix = userpci_irq_offered(pdev, USERPCI_IRQ_MSIX);
 	a->dma_mask_bits = fls64(dma_get_mask(&pdev->dev));
 	a->numa_node = dev_to_node(&pdev->dev);
 	return 0;

@@ -139,8 +139,8 @@ struct userpci_uapi_dma_mask {
  * USERPCI_DMA_ALLOC - one contiguous, zeroed buffer, at one iova below the mask. Owner.
  * The size is rounded up to pages and `bytes` says the outcome.
  * EINVAL: bytes == 0 or flags; ENOMEM: no such contiguous piece below the mask (the buddy
- * allocator's limit is 4 MiB on most kernels); EDQUOT: module parameter dma_limit_mb; ENOSPC: 1024
- * buffers exist.
+ * allocator's limit is 4 MiB on most kernels); EOPNOTSUPP: only through a bounce buffer; EDQUOT:
+ * module parameter dma_limit_mb; ENOSPC: 1024 buffers exist, those kept of former owners included.
  *
  * USERPCI_DMA_FREE - gives a buffer back. The device must no longer use it. Its iova is gone at
  * once, its pages when the last map of it goes. Owner. ENOENT: no such handle.

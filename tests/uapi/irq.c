@@ -316,6 +316,7 @@ TEST(irq_refused_change_keeps_the_old)
 	CHECK_EQ(irq_eventfd(fd, 0, event), 0);
 	CHECK_EQ(irq_set(fd, USERPCI_IRQ_MSIX, 1), -ENOSPC);
 	CHECK_EQ(irq_set(fd, USERPCI_IRQ_MSI, 64), -ENOSPC);
+	CHECK_EQ(irq_set(fd, USERPCI_IRQ_MSI, UINT32_MAX), -ENOSPC);
 	CHECK_EQ(irq_set(fd, 7, 1), -EINVAL);
 	edu_raise(regs, 1);
 	CHECK_EQ(taken(event), 1);

@@ -1,0 +1,15 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# The driver in the README, compiled and run as it stands there. In a guest with edu.
+. "$(dirname "$0")/lib.bash"
+
+sed -n '/^```c$/,/^```$/p' README.md | sed '1d;$d' >/tmp/my.c
+check readme_compiles 0 "" cc -Wall -Wextra -Werror -Iinclude -o /tmp/my /tmp/my.c \
+  "$O/lib/libuserpci.a"
+check readme_length 0 "" test "$(wc -l </tmp/my.c)" -le 32
+check readme_unbound 1 "userpci bind" /tmp/my "$(address 1234:11e8)"
+userpci bind -d 1234:11e8 >/dev/null
+check readme_identification 0 "edu: identification 0x010000ed" /tmp/my "$(address 1234:11e8)"
+check readme_interrupt 0 "edu: interrupt received" /tmp/my "$(address 1234:11e8)"
+check readme_no_argument 1 "not a PCI address" /tmp/my
+finish
