@@ -38,8 +38,7 @@ struct unic_port {
 	struct unic_config config;  /* completed: no zero sizes */
 	struct unic_port_info info; /* probe fills mac */
 	bool started;
-	bool irq;    /* vector 0 is enabled */
-	void *layer; /* the layer's own */
+	bool irq; /* vector 0 is enabled */
 };
 
 struct unic_driver {
@@ -56,14 +55,15 @@ struct unic_driver {
 	/* Gives back what probe took. The device is stopped. */
 	void (*remove)(struct unic_port *port);
 
-	/* Rings with packets, receiver and transmitter on, interrupt causes masked. After an error:
-	 * stopped. */
+	/* Rings with packets, then bus mastering on, then receiver and transmitter. Interrupts stay
+	 * masked. After an error: stopped. */
 	int (*start)(struct unic_port *port);
-	/* Receiver and transmitter off: the device touches no memory afterwards. All packets to the
-	 * pool. */
+	/* Receiver and transmitter off, then bus mastering: the device touches no memory after it.
+	 * What is queued has a moment to leave. All packets to the pool. */
 	void (*stop)(struct unic_port *port);
 
-	/* See unic_rx_burst() and unic_tx_burst(). Never called while stopped. */
+	/* See unic_rx_burst() and unic_tx_burst(). Never called while stopped. A tx_burst of 0
+	 * packets gives those that were sent back to the pool. */
 	int (*rx_burst)(struct unic_port *port, struct unic_packet **packets, unsigned int count);
 	int (*tx_burst)(struct unic_port *port, struct unic_packet **packets, unsigned int count);
 
@@ -81,8 +81,12 @@ struct unic_driver {
 	void (*update_stats)(struct unic_port *port);
 };
 
+/* A pause between two looks at a register. Never in a burst. */
+void unic_sleep_us(unsigned int time_us);
+
 /* nic/port.c: every driver has its line in this table; NULL ends it. */
 extern const struct unic_driver *const unic_drivers[];
+extern const struct unic_driver unic_e1000;
 
 #ifdef __cplusplus
 }

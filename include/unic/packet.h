@@ -9,7 +9,9 @@
 #ifndef UNIC_PACKET_H
 #define UNIC_PACKET_H
 
+#include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -17,7 +19,7 @@ extern "C" {
 
 #define UNIC_PACKET_HEADER   64	  /* bytes of struct unic_packet */
 #define UNIC_PACKET_HEADROOM 128  /* bytes in front of a received frame, for headers to push */
-#define UNIC_PACKET_ROOM     2048 /* bytes from the default start of the frame to the buffer's end */
+#define UNIC_PACKET_ROOM     2048 /* bytes from the frame's default start to the buffer's end */
 #define UNIC_PACKET_SIZE     (UNIC_PACKET_HEADER + UNIC_PACKET_HEADROOM + UNIC_PACKET_ROOM)
 
 struct unic_packet {
@@ -56,11 +58,16 @@ static inline uint32_t unic_packet_room(const struct unic_packet *packet)
 	return (uint32_t)(UNIC_PACKET_ROOM - packet->offset);
 }
 
+/* Sets length, offset 0 and flags 0: one store, as drivers do it once a packet. */
 static inline void unic_packet_reset(struct unic_packet *packet, uint32_t length)
 {
-	packet->length = length;
-	packet->offset = 0;
-	packet->flags = 0;
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+	uint64_t word = (uint64_t)length << 32;
+#else
+	uint64_t word = length;
+#endif
+
+	memcpy((uint8_t *)packet + offsetof(struct unic_packet, length), &word, sizeof(word));
 }
 
 /* A packet of length 0, or NULL when the pool is empty. */
@@ -80,6 +87,18 @@ static inline void unic_packet_free(struct unic_packet *packet)
 	struct unic_pool *pool = packet->pool;
 
 	pool->free[pool->free_count++] = packet;
+}
+
+/* All of one pool, as a burst of unic_rx_burst() is. */
+static inline void unic_packet_free_burst(struct unic_packet **packets, unsigned int count)
+{
+	struct unic_pool *pool;
+
+	if (!count)
+		return;
+	pool = packets[0]->pool;
+	memcpy(pool->free + pool->free_count, packets, count * sizeof(packets[0]));
+	pool->free_count += count;
 }
 
 #ifdef __cplusplus

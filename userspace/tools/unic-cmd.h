@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+/* What a subcommand of unic is: an entry in the table of unic.c, in a file of its own. */
+#ifndef TOOLS_UNIC_CMD_H
+#define TOOLS_UNIC_CMD_H
+
+#include <stdint.h>
+
+#include <unic/unic.h>
+
+enum unic_status { UNIC_OK, UNIC_FAILURE, UNIC_USAGE };
+
+struct unic_cmd {
+	const char *name;
+	const char *help; /* what it does in one line, then all about it */
+	/* With the command's name in argv[0]; --help was looked for already. */
+	enum unic_status (*run)(int argc, char **argv);
+};
+
+extern const struct unic_cmd unic_cmd_echo, unic_cmd_info;
+
+/* One line on stderr: "unic: ADDRESS: ACTION: error". */
+enum unic_status unic_cmd_error(const char *address, const char *action, int err);
+
+/* One line on stderr: "unic: COMMAND: WHAT WHICH (see 'unic COMMAND --help')". */
+enum unic_status unic_cmd_usage(const char *command, const char *what, const char *which);
+
+/* Opens and starts a port, and gives its link some seconds to come up; or prints the error. */
+enum unic_status unic_cmd_open(const char *address, struct unic_port **port);
+
+#define UNIC_CMD_TEXT 64
+
+/* "52:54:00:12:34:56", and "up 1000 Mbit/s" or "down". */
+const char *unic_cmd_mac(const uint8_t mac[UNIC_MAC_SIZE], char text[UNIC_CMD_TEXT]);
+const char *unic_cmd_link(struct unic_port *port, char text[UNIC_CMD_TEXT]);
+
+/* Microseconds since some moment. */
+int64_t unic_cmd_now_us(void);
+
+#endif
