@@ -41,7 +41,8 @@ LIBUNIC := $(O)/lib/libunic.a
 SHARED := $(O)/lib/libuserpci.so $(O)/lib/libunic.so
 TOOLS := $(O)/bin/userpci $(O)/bin/unic $(O)/bin/edu
 UNIT := $(patsubst tests/%.c,$(O)/tests/%,$(UNIT_SRC))
-GUEST := $(O)/tests/uapi/uapi $(patsubst tests/%.c,$(O)/tests/%,$(NIC_TEST_SRC))
+UAPI := $(O)/tests/uapi/uapi $(O)/tests/uapi/uapi32
+GUEST := $(UAPI) $(patsubst tests/%.c,$(O)/tests/%,$(NIC_TEST_SRC))
 
 .PHONY: all help lib tools module demo test quick check tests install clean
 all: lib tools module
@@ -70,6 +71,11 @@ $(O)/obj/%.o: %.c
 	$(say) CC $<
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
+
+$(O)/obj32/%.o: %.c
+	$(say) CC32 $<
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS_ALL) -D_FILE_OFFSET_BITS=64 $(CFLAGS_ALL) -m32 -MMD -MP -c -o $@ $<
 
 $(LIBUSERPCI): $(call obj,$(LIB_SRC))
 $(LIBUNIC): $(call obj,$(NIC_SRC))
@@ -100,11 +106,14 @@ $(O)/bin/edu: $(call obj,$(EDU_SRC)) $(LIBUSERPCI)
 $(O)/tests/unit/bind: $(call obj,$(BIND_SRC))
 $(O)/tests/unit/bind: LIBS := -lpci
 $(O)/tests/unit/echo: $(call obj,userspace/tools/echo.c)
-$(GUEST): $(LIBUNIC) $(LIBUSERPCI)
-$(UNIT): $(LIBUSERPCI)
+$(filter-out %/uapi32,$(GUEST)): $(LIBUNIC) $(LIBUSERPCI)
+$(UNIT): $(LIBUNIC) $(LIBUSERPCI)
 $(O)/tests/uapi/uapi: $(call obj,$(UAPI_SRC))
 $(O)/tests/uapi/uapi: LIBS := -pthread
-$(UNIT) $(filter-out %/uapi,$(GUEST)): $(O)/tests/%: $(O)/obj/tests/%.o
+# The same suite, and the library in it, as a 32-bit program.
+$(O)/tests/uapi/uapi32: $(patsubst %.c,$(O)/obj32/%.o,$(UAPI_SRC) $(LIB_SRC))
+$(O)/tests/uapi/uapi32: LIBS := -m32 -static -pthread
+$(UNIT) $(filter-out $(UAPI),$(GUEST)): $(O)/tests/%: $(O)/obj/tests/%.o
 $(TOOLS) $(UNIT) $(GUEST):
 	$(say) LD $@
 	@mkdir -p $(@D)
@@ -121,6 +130,7 @@ demo:
 
 test:
 	$(Q)scripts/setup build guest check
+	$(Q)$(MAKE) --no-print-directory module KERNEL=6.12
 	$(Q)$(MAKE) --no-print-directory lib tools tests module KERNEL=6.1
 	$(Q)O='$(abspath $(O))' tests/run
 
@@ -147,4 +157,4 @@ clean:
 	rm -rf '$(O)'
 
 .SECONDARY:
--include $(shell find $(O)/obj -name '*.d' 2>/dev/null)
+-include $(shell find $(O)/obj $(O)/obj32 -name '*.d' 2>/dev/null)

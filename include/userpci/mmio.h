@@ -130,7 +130,24 @@ static inline uint64_t userpci_le64_to_cpu(le64_t x)
 USERPCI_ACCESSORS(8, 1)
 USERPCI_ACCESSORS(16, 2)
 USERPCI_ACCESSORS(32, 4)
+#if UINTPTR_MAX > 0xffffffff
 USERPCI_ACCESSORS(64, 8)
+#else
+/* A 32-bit program has no access of 64 bits: it makes two, the low half first. */
+static inline uint64_t userpci_read64(const struct userpci_region *region, uint64_t offset)
+{
+	uint64_t low = userpci_read32(region, offset);
+
+	return low | (uint64_t)userpci_read32(region, offset + 4) << 32;
+}
+
+static inline void userpci_write64(const struct userpci_region *region, uint64_t offset,
+				   uint64_t value)
+{
+	userpci_write32(region, offset, (uint32_t)value);
+	userpci_write32(region, offset + 4, (uint32_t)(value >> 32));
+}
+#endif
 #undef USERPCI_ACCESSORS
 
 #ifdef __cplusplus

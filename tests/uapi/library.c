@@ -67,7 +67,9 @@ TEST(library_registers)
 	CHECK_EQ(userpci_read32(&regs, EDU_ID), 0x010000ed);
 	CHECK_EQ(userpci_read16(&regs, EDU_ID), 0);
 	CHECK_EQ(userpci_read8(&regs, EDU_ID), 0);
-	CHECK_EQ(userpci_read64(&regs, EDU_ID), UINT64_MAX);
+	/* A 32-bit program makes two accesses of it, which edu answers. */
+	if (sizeof(void *) == 8)
+		CHECK_EQ(userpci_read64(&regs, EDU_ID), UINT64_MAX);
 	userpci_write32(&regs, 4, 0xf0f0f0f0);
 	CHECK_EQ(userpci_read32(&regs, 4), 0x0f0f0f0f);
 	userpci_region_unmap(&regs);
@@ -161,12 +163,12 @@ TEST(library_irq)
 		CHECK_EQ(userpci_irq_wait(device, 0, 20000, NULL), -ETIMEDOUT);
 		CHECK_EQ(userpci_irq_wait(device, 1, 0, NULL), -EINVAL);
 		userpci_write32(&regs, EDU_IRQ_RAISE, 1);
-		CHECK_EQ(userpci_irq_wait(device, 0, 1000000, &count), 0);
+		CHECK_EQ(userpci_irq_wait(device, 0, PATIENCE_MS * 1000, &count), 0);
 		CHECK_EQ(count, 1);
 		userpci_write32(&regs, EDU_IRQ_ACK, 1);
 		CHECK_EQ(userpci_irq_unmask(device, 0), 0);
 		userpci_write32(&regs, EDU_IRQ_RAISE, 2);
-		CHECK_EQ(readable(userpci_irq_fd(device, 0), 1000, NULL), 1);
+		CHECK_EQ(readable(userpci_irq_fd(device, 0), PATIENCE_MS, NULL), 1);
 		CHECK_EQ(userpci_irq_wait(device, 0, -1, &count), 0);
 		userpci_write32(&regs, EDU_IRQ_ACK, 2);
 	}
@@ -174,7 +176,7 @@ TEST(library_irq)
 	userpci_write32(&regs, EDU_IRQ_RAISE, 4);
 	CHECK_EQ(userpci_irq_wait(device, 0, 50000, NULL), -ETIMEDOUT);
 	CHECK_EQ(userpci_irq_unmask(device, 0), 0);
-	CHECK_EQ(userpci_irq_wait(device, 0, 1000000, NULL), 0);
+	CHECK_EQ(userpci_irq_wait(device, 0, PATIENCE_MS * 1000, NULL), 0);
 	userpci_irq_disable(device);
 	CHECK_EQ(userpci_irq_fd(device, 0), -EINVAL);
 	userpci_close(device);
@@ -192,7 +194,7 @@ TEST(library_irq_wait_ends_with_the_device)
 	pid = fork();
 	CHECK(pid >= 0);
 	if (!pid)
-		_exit(-userpci_irq_wait(device, 0, 10000000, NULL));
+		_exit(-userpci_irq_wait(device, 0, PATIENCE_MS * 1000, NULL));
 	usleep(100000);
 	device_unbind(userpci_info(device)->address);
 	CHECK_EQ(waitpid(pid, &status, 0), pid);

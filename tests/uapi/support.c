@@ -227,7 +227,7 @@ void edu_dma_wait(void *regs)
 	const struct timespec pause = { 0, 1000000 };
 	int i;
 
-	for (i = 0; i < 5000 && rd32(regs, EDU_DMA_COMMAND) & 1; i++)
+	for (i = 0; i < PATIENCE_MS && rd32(regs, EDU_DMA_COMMAND) & 1; i++)
 		nanosleep(&pause, NULL);
 	CHECK_EQ(rd32(regs, EDU_DMA_COMMAND) & 1, 0);
 }
