@@ -75,7 +75,8 @@ $(O)/obj/%.o: %.c
 $(O)/obj32/%.o: %.c
 	$(say) CC32 $<
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(CPPFLAGS_ALL) -D_FILE_OFFSET_BITS=64 $(CFLAGS_ALL) -m32 -MMD -MP -c -o $@ $<
+	$(Q)$(CC) $(CPPFLAGS_ALL) -D_FILE_OFFSET_BITS=64 $(CFLAGS_ALL) -m32 -fno-pic -MMD -MP \
+		-c -o $@ $<
 
 $(LIBUSERPCI): $(call obj,$(LIB_SRC))
 $(LIBUNIC): $(call obj,$(NIC_SRC))
@@ -89,8 +90,8 @@ $(O)/lib/libunic.so: $(call obj,$(NIC_SRC)) userspace/nic/unic.map $(O)/lib/libu
 %.so:
 	$(say) LD $@
 	@mkdir -p $(@D)
-	$(Q)$(CC) -shared -Wl,-soname,$(@F).$(SOVERSION) -Wl,-Bsymbolic-functions -Wl,-z,defs \
-		$(patsubst %.map,-Wl$(comma)--version-script=%.map,$^) $(LDFLAGS_ALL) -o $@.$(VERSION)
+	$(Q)$(CC) -shared -Wl,-soname,$(@F).$(SOVERSION) \
+		-Wl,-Bsymbolic-functions -Wl,-z,defs $(patsubst %.map,-Wl$(comma)--version-script=%.map,$^) $(LDFLAGS_ALL) -o $@.$(VERSION)
 	$(Q)ln -sf $(@F).$(VERSION) $@.$(SOVERSION)
 	$(Q)ln -sf $(@F).$(SOVERSION) $@
 comma := ,
@@ -120,7 +121,8 @@ $(TOOLS) $(UNIT) $(GUEST):
 	$(Q)$(CC) $(CFLAGS_ALL) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LDFLAGS_ALL) $(LIBS)
 
 module:
-	$(Q)scripts/build-module '$(KERNEL)' '$(abspath $(O))' $(VERSION) $(if $(C),C=$(C)) $(if $(V),V=$(V))
+	$(Q)scripts/build-module '$(KERNEL)' '$(abspath $(O))' $(VERSION) \
+		$(if $(C),C=$(C)) $(if $(V),V=$(V))
 
 # The next three install what they need, and say so first.
 demo:

@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 # Binding by lspci's filters, and back to the former driver. In a guest with edu, e1000 and e1000e.
+# shellcheck source=tests/system/lib.bash
 . "$(dirname "$0")/lib.bash"
 
 edu=$(address 1234:11e8)

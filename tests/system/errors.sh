@@ -1,6 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# Bad input: one line that names the remedy, and the device stays usable. In a guest with edu, e1000.
+# Bad input: one line that names the remedy, and the device stays usable. In a guest with edu and
+# e1000.
+# shellcheck source=tests/system/lib.bash
 . "$(dirname "$0")/lib.bash"
 
 edu=$(address 1234:11e8)

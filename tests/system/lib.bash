@@ -7,7 +7,8 @@ O=${O:-build}
 PATH=$(cd "$O/bin" && pwd):$PATH
 failures=0
 
-# check NAME STATUS TEXT COMMAND...: the command ends with STATUS, and a line of its output holds TEXT.
+# check NAME STATUS TEXT COMMAND...: the command ends with STATUS, and a line of its output holds
+# TEXT.
 check() {
   local name=$1 wanted=$2 text=$3 output status=0
   shift 3

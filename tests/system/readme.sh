@@ -1,8 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 # The driver in the README, compiled and run as it stands there. In a guest with edu.
+# shellcheck source=tests/system/lib.bash
 . "$(dirname "$0")/lib.bash"
 
+# shellcheck disable=SC2016  # the backquotes are the README's
 sed -n '/^```c$/,/^```$/p' README.md | sed '1d;$d' >/tmp/my.c
 check readme_compiles 0 "" cc -Wall -Wextra -Werror -Iinclude -o /tmp/my /tmp/my.c \
   "$O/lib/libuserpci.a"

@@ -18,7 +18,7 @@
 /* The devices that tests/run puts into the guest. */
 #define EDU		"1234:11e8"
 #define TESTDEV		"1b36:0005" /* an I/O BAR, a 64-bit prefetchable one of 1 MiB */
-#define IVSHMEM		"1af4:1110" /* BAR 0 of 256 bytes, BAR 2 of 4 MiB of 64-bit prefetchable memory */
+#define IVSHMEM		"1af4:1110" /* BAR 0: 256 bytes; BAR 2: 4 MiB */
 #define AHCI		"8086:2922" /* of the q35 board: BAR 4 in I/O space, BAR 5 */
 #define E1000E		"8086:10d3" /* MSI-X table in BAR 3 */
 #define RNG		"1af4:1044" /* virtio-rng behind a root port: function level reset */
