@@ -91,7 +91,8 @@ $(O)/lib/libunic.so: $(call obj,$(NIC_SRC)) userspace/nic/unic.map $(O)/lib/libu
 	$(say) LD $@
 	@mkdir -p $(@D)
 	$(Q)$(CC) -shared -Wl,-soname,$(@F).$(SOVERSION) \
-		-Wl,-Bsymbolic-functions -Wl,-z,defs $(patsubst %.map,-Wl$(comma)--version-script=%.map,$^) $(LDFLAGS_ALL) -o $@.$(VERSION)
+		-Wl,-Bsymbolic-functions -Wl,-z,defs $(LDFLAGS_ALL) -o $@.$(VERSION) \
+		$(patsubst %.map,-Wl$(comma)--version-script=%.map,$^)
 	$(Q)ln -sf $(@F).$(VERSION) $@.$(SOVERSION)
 	$(Q)ln -sf $(@F).$(SOVERSION) $@
 comma := ,

@@ -556,6 +556,9 @@ TEST(e1000_explain)
 
 	plug();
 	unic_explain("00:04.0", -ENOTSUP, text, sizeof(text));
+	CHECK_STR(text, "00:04.0: error 95"); /* it has a driver: that was not it */
+	fake.info.device_id = 0x10d3;
+	unic_explain("00:04.0", -ENOTSUP, text, sizeof(text));
 	CHECK(strstr(text, "no driver") && strstr(text, "8086:100e") && !strchr(text, '\n'));
 	CHECK(!strncmp(text, "0000:00:04.0", 12));
 	unic_explain("00:04.0", -ENOENT, text, sizeof(text));

@@ -6,18 +6,33 @@
 
 #include <unic/driver.h>
 
-/* "DDDD:BB:DD.F" and what the device is, from a look that needs no ownership. */
-static void describe(const char *address, char *text, size_t size)
+static int has_driver(const struct userpci_info *info)
+{
+	const struct unic_driver *const *driver;
+	const struct unic_id *id;
+
+	for (driver = unic_drivers; *driver; driver++)
+		for (id = (*driver)->ids; id->vendor; id++)
+			if (id->vendor == info->vendor_id && id->device == info->device_id)
+				return 1;
+	return 0;
+}
+
+/* "DDDD:BB:DD.F (VVVV:DDDD)" where a look without ownership succeeds; whether it has a driver. */
+static int describe(const char *address, char *text, size_t size)
 {
 	struct userpci_device *device;
 	const struct userpci_info *info;
+	int known;
 
 	snprintf(text, size, "%s", address);
 	if (userpci_open(address, USERPCI_OPEN_OBSERVE, &device))
-		return;
+		return 0;
 	info = userpci_info(device);
 	snprintf(text, size, "%s (%04x:%04x)", info->address, info->vendor_id, info->device_id);
+	known = has_driver(info);
 	userpci_close(device);
+	return known;
 }
 
 /* The device IDs that drivers are for, as "e1000: 8086:100e; ...". */
@@ -39,6 +54,7 @@ static void supported(char *text, size_t size)
 const char *unic_explain(const char *address, int error, char *text, size_t size)
 {
 	char what[48], drivers[160];
+	int known;
 
 	switch (-error) {
 	case ENOTSUP:
@@ -49,9 +65,12 @@ const char *unic_explain(const char *address, int error, char *text, size_t size
 	default:
 		return userpci_explain(address, error, text, size);
 	}
-	describe(address, what, sizeof(what));
+	known = describe(address, what, sizeof(what));
 	switch (-error) {
 	case ENOTSUP:
+		/* The library's, then, for the number means many things. */
+		if (known)
+			return userpci_explain(address, error, text, size);
 		supported(drivers, sizeof(drivers));
 		snprintf(text, size, "%s: no driver for this device; there are %s", what, drivers);
 		break;
