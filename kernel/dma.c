@@ -70,8 +70,7 @@ struct userpci_buffer *userpci_buffer_find(struct userpci_device *u, u64 offset,
 	return buffer;
 }
 
-/* Contiguous zeroed pages, each with a reference of its own, so that a size need not be a power
- * of 2. */
+/* Contiguous zeroed pages, each with a reference of its own: sizes need not be powers of 2. */
 static struct page *alloc_contiguous(struct device *dev, u64 bytes, gfp_t zone)
 {
 	gfp_t gfp = GFP_KERNEL_ACCOUNT | __GFP_ZERO | __GFP_NOWARN | __GFP_RETRY_MAYFAIL | zone;
@@ -94,8 +93,7 @@ static u64 reach(struct device *dev)
 	return min_not_zero(dma_get_mask(dev), dev->bus_dma_limit);
 }
 
-/* Gives the pages an iova. Fails where they are out of the device's reach: never through a bounce.
- */
+/* Gives the pages an iova. Fails where they are out of the device's reach: no bounce buffers. */
 static int map_for_device(struct userpci_device *u, struct userpci_buffer *buffer)
 {
 	struct device *dev = &u->pdev->dev;

@@ -203,8 +203,7 @@ union argument {
 #define ANSWERS (1u << 1) /* the structure is copied back */
 #define RESETS	(1u << 2) /* under device_lock */
 
-/* A command's number is its place here. Each runs under u->lock, on a copy of the caller's
- * structure. */
+/* A command's number is its place here. Each runs under u->lock, on a copy of its argument. */
 static const struct command {
 	size_t size;	 /* of the structure in this version */
 	size_t smallest; /* of its first version */
@@ -227,6 +226,7 @@ static const struct command {
 	COMMAND(USERPCI_IRQ_EVENTFD, userpci_uapi_irq_eventfd, reserved, 0, userpci_irq_eventfd),
 	COMMAND(USERPCI_IRQ_MASK, userpci_uapi_irq_mask, reserved, 0, userpci_irq_mask),
 	COMMAND(USERPCI_BUS_MASTER, userpci_uapi_bus_master, enable, 0, userpci_bus_master),
+	COMMAND(USERPCI_CONFIG_WRITE, userpci_uapi_config, value, 0, userpci_config_write),
 	COMMAND(USERPCI_RESET, userpci_uapi_reset, flags, RESETS, userpci_reset_call),
 #undef COMMAND
 };
@@ -272,13 +272,28 @@ static long userpci_ioctl(struct file *file, unsigned int cmd, unsigned long use
 	err = run_command(command, uf, &arg);
 	if (err)
 		return err;
-	/* `size` itself stays as the caller wrote it, for it is his; so the copy begins behind it.
-	 */
+	/* `size` is the caller's and stays as it is: the copy begins behind it. */
 	if ((command->flags & ANSWERS) &&
 	    copy_to_user(uarg + sizeof(u32), (u8 *)&arg + sizeof(u32),
 			 min_t(size_t, size, command->size) - sizeof(u32)))
 		return -EFAULT;
 	return 0;
+}
+
+/* msync() of a map: a read of the function pushes the writes before it there (PCI 3.0, 3.2.5). */
+static int userpci_fsync(struct file *file, loff_t start, loff_t end, int datasync)
+{
+	struct userpci_file *uf = file->private_data;
+	u16 vendor;
+	int err = 0;
+
+	mutex_lock(&uf->u->lock);
+	if (uf->u->gone)
+		err = -ENODEV;
+	else
+		pci_user_read_config_word(uf->u->pdev, PCI_VENDOR_ID, &vendor);
+	mutex_unlock(&uf->u->lock);
+	return err;
 }
 
 const struct file_operations userpci_fops = {
@@ -291,5 +306,6 @@ const struct file_operations userpci_fops = {
 	.unlocked_ioctl = userpci_ioctl,
 	.compat_ioctl = compat_ptr_ioctl,
 	.mmap = userpci_mmap,
+	.fsync = userpci_fsync,
 	.llseek = noop_llseek,
 };

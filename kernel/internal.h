@@ -127,6 +127,7 @@ int userpci_irq_mask(struct userpci_file *uf, void *arg);
 
 /* config.c */
 int userpci_config_read(struct userpci_file *uf, void *arg);
+int userpci_config_write(struct userpci_file *uf, void *arg);
 int userpci_bus_master(struct userpci_file *uf, void *arg);
 int userpci_reset_call(struct userpci_file *uf, void *arg);
 

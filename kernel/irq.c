@@ -24,8 +24,7 @@ static irqreturn_t handle_message(int irq, void *data)
 	return deliver(data);
 }
 
-/* A shared line: ours if the function says so, and silenced at the function until it is unmasked.
- */
+/* A shared line: ours if the function says so, and then silenced there until it is unmasked. */
 static irqreturn_t handle_intx(int irq, void *data)
 {
 	struct userpci_vector *v = data;
@@ -35,8 +34,7 @@ static irqreturn_t handle_intx(int irq, void *data)
 	return deliver(v);
 }
 
-/* The vector's state at the interrupt controller, where masks nest: changed only when it differs.
- */
+/* The state at the interrupt controller, where masks nest: changed only when it differs. */
 static void set_masked(struct userpci_vector *v, bool masked)
 {
 	unsigned long flags;

@@ -4,6 +4,7 @@
  *
  * The pages are entered at mmap; the fault handler serves only what a revocation took away.
  */
+#include <linux/io.h>
 #include <linux/mm.h>
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
@@ -16,6 +17,8 @@ struct userpci_map {
 	struct userpci_device *u;
 	struct vm_area_struct *vma;
 	struct userpci_buffer *buffer; /* with a reference; NULL: a BAR */
+	u64 inside;		       /* offset in the buffer */
+	phys_addr_t phys;	       /* of the registers */
 	bool revoked;
 };
 
@@ -62,17 +65,80 @@ static vm_fault_t map_fault(struct vm_fault *vmf)
 	return vmf_insert_pfn(vmf->vma, vmf->address, page_to_pfn(uf->ones));
 }
 
-/* A region is unmapped as it was mapped: a hole would tear its memory type's range apart (x86 PAT).
- */
+/* Unmapped whole, as it was mapped: a hole would tear its memory type's range apart (x86 PAT). */
 static int map_may_split(struct vm_area_struct *vma, unsigned long address)
 {
 	return -EINVAL;
+}
+
+/* One access of exactly that width, as the process's own would be. */
+static int access_register(void __iomem *reg, void *data, int width, int write)
+{
+	u64 value = 0;
+
+	if (write)
+		memcpy(&value, data, width);
+	switch (width) {
+	case 1:
+		write ? iowrite8(value, reg) : (value = ioread8(reg));
+		break;
+	case 2:
+		write ? iowrite16(value, reg) : (value = ioread16(reg));
+		break;
+	case 4:
+		write ? iowrite32(value, reg) : (value = ioread32(reg));
+		break;
+#ifdef CONFIG_64BIT
+	case 8:
+		write ? writeq(value, reg) : (value = readq(reg));
+		break;
+#endif
+	default:
+		return -EINVAL;
+	}
+	if (!write)
+		memcpy(data, &value, width);
+	return width;
+}
+
+/* A debugger's access through ptrace or /proc/PID/mem. Of registers: 1, 2, 4 or 8 bytes, aligned.
+ */
+static int map_access(struct vm_area_struct *vma, unsigned long address, void *data, int width,
+		      int write)
+{
+	struct userpci_map *map = vma->vm_private_data;
+	unsigned long inside = address - vma->vm_start;
+	void __iomem *reg;
+	int done = -EINVAL;
+
+	if (map->buffer) {
+		void *at = page_address(map->buffer->pages) + map->inside + inside;
+
+		memcpy(write ? at : data, write ? data : at, width);
+		return width;
+	}
+	if (address & (width - 1))
+		return -EINVAL;
+	mutex_lock(&map->u->lock);
+	if (map->u->gone) {
+		memset(data, 0xff, width);
+		done = width;
+	} else {
+		reg = ioremap(map->phys + inside, width);
+		if (reg) {
+			done = access_register(reg, data, width, write);
+			iounmap(reg);
+		}
+	}
+	mutex_unlock(&map->u->lock);
+	return done;
 }
 
 static const struct vm_operations_struct map_ops = {
 	.open = map_open,
 	.close = map_close,
 	.fault = map_fault,
+	.access = map_access,
 	.may_split = map_may_split,
 };
 
@@ -124,12 +190,14 @@ static int map_region(struct userpci_device *u, struct vm_area_struct *vma, stru
 		err = protect_table(r, inside, vma);
 		if (err)
 			return err;
-		pfn = (pci_resource_start(u->pdev, r - u->regions) + inside) >> PAGE_SHIFT;
+		map->phys = pci_resource_start(u->pdev, r - u->regions) + inside;
+		pfn = map->phys >> PAGE_SHIFT;
 		prot = pgprot_device(prot);
 	} else {
 		map->buffer = userpci_buffer_find(u, offset, bytes, &pfn);
 		if (!map->buffer)
 			return -EINVAL;
+		map->inside = PFN_PHYS(pfn - page_to_pfn(map->buffer->pages));
 	}
 	vma->vm_page_prot = prot;
 	err = remap_pfn_range(vma, vma->vm_start, pfn, bytes, prot);
@@ -171,8 +239,7 @@ int userpci_mmap(struct file *file, struct vm_area_struct *vma)
 	return 0;
 }
 
-/* A process with BAR maps that are not revoked, held; NULL: there is none any more. Under u->lock.
- */
+/* A process with BAR maps that are not revoked, held; NULL: no more. Under u->lock. */
 static struct mm_struct *next_mm(struct userpci_device *u)
 {
 	struct userpci_map *map;

@@ -227,4 +227,13 @@ struct userpci_uapi_reset {
 	__u32 flags; /* 0 */
 };
 
+/*
+ * USERPCI_CONFIG_WRITE - as USERPCI_CONFIG_READ, with the value to write. Owner.
+ * EPERM: what is written there decides where the function's registers are, where its interrupts go,
+ * whether it has power, or whom it reaches: of the header all but Status, Cache Line Size and
+ * Latency Timer; the capabilities PM, MSI, MSI-X, EA, AF, ACS, ATS, PRI, PASID, Resizable BAR,
+ * SR-IOV; and the bit that starts a function level reset.
+ */
+#define USERPCI_CONFIG_WRITE _IO(USERPCI_IOC_TYPE, 13)
+
 #endif

@@ -248,6 +248,18 @@ int userpci_config_read(struct userpci_device *device, unsigned int offset, unsi
 			uint32_t *value);
 
 /**
+ * userpci_config_write - writes configuration space, where a process may.
+ * @offset: bytes, a multiple of @width.
+ * @width: 1, 2 or 4 bytes.
+ *
+ * -EINVAL, -ERANGE: as for reading; -EPERM: BARs, interrupt capabilities, power, and what else the
+ * kernel keeps to itself (USERPCI_CONFIG_WRITE of <userpci/uapi.h> has the list); -EACCES: an
+ * observer.
+ */
+int userpci_config_write(struct userpci_device *device, unsigned int offset, unsigned int width,
+			 uint32_t value);
+
+/**
  * userpci_config_find - finds a capability in the list at 34h (PCI Local Bus 3.0, section 6.7).
  * @id: the capability's ID.
  * @offset: receives its offset; where *@offset is not 0 before the call, the search begins behind

@@ -88,7 +88,7 @@ TEST(ioctl_numbers)
 	int fd = node_own(EDU);
 	struct userpci_uapi_info info = SIZED(userpci_uapi_info);
 
-	CHECK_EQ(call(fd, _IO(USERPCI_IOC_TYPE, 13), &info), -ENOTTY);
+	CHECK_EQ(call(fd, _IO(USERPCI_IOC_TYPE, 14), &info), -ENOTTY);
 	CHECK_EQ(call(fd, _IO(USERPCI_IOC_TYPE, 255), &info), -ENOTTY);
 	CHECK_EQ(call(fd, _IO(';', 0), &info), -ENOTTY);
 	CHECK_EQ(call(fd, _IOR(USERPCI_IOC_TYPE, 0, int), &info), -ENOTTY);
@@ -115,6 +115,7 @@ static const struct {
 	{ USERPCI_IRQ_MASK, sizeof(struct userpci_uapi_irq_mask), 0 },
 	{ USERPCI_BUS_MASTER, sizeof(struct userpci_uapi_bus_master), 0 },
 	{ USERPCI_RESET, sizeof(struct userpci_uapi_reset), 0 },
+	{ USERPCI_CONFIG_WRITE, sizeof(struct userpci_uapi_config), 0 },
 };
 
 #define NUM_COMMANDS (sizeof(commands) / sizeof(commands[0]))
@@ -245,6 +246,85 @@ TEST(config_read)
 	CHECK_EQ(call(fd, USERPCI_CONFIG_READ, &c), -ERANGE);
 	c.offset = 0xfffffffc;
 	CHECK_EQ(call(fd, USERPCI_CONFIG_READ, &c), -ERANGE);
+	close(fd);
+}
+
+static int config_write(int fd, uint32_t offset, uint32_t width, uint32_t value)
+{
+	struct userpci_uapi_config c = SIZED(userpci_uapi_config);
+
+	c.offset = offset;
+	c.width = width;
+	c.value = value;
+	return call(fd, USERPCI_CONFIG_WRITE, &c);
+}
+
+/* The offset of a capability, by the list in configuration space. */
+static uint32_t capability(const char *address, uint32_t id)
+{
+	uint32_t at = sysfs_config(address, 0x34, 1);
+
+	while (at && sysfs_config(address, at, 1) != id)
+		at = sysfs_config(address, at + 1, 1);
+	CHECK(at);
+	return at;
+}
+
+TEST(config_write)
+{
+	const char *address = device_bind(EDU);
+	int fd = node_own(EDU);
+
+	CHECK_EQ(config_write(fd, 0x0c, 1, 0x10), 0);
+	CHECK_EQ(sysfs_config(address, 0x0c, 1), 0x10);
+	CHECK_EQ(config_write(fd, 0x0c, 1, 0), 0);
+	CHECK_EQ(config_write(fd, 0x06, 2, 0xffff), 0); /* Status: write 1 to clear */
+	CHECK_EQ(config_write(fd, 0x0c, 3, 0), -EINVAL);
+	CHECK_EQ(config_write(fd, 0x0d, 2, 0), -EINVAL);
+	CHECK_EQ(config_write(fd, 0x100, 4, 0), -ERANGE);
+	close(fd);
+}
+
+/* Each byte of the header but those, in each width: refused, and unchanged. */
+TEST(config_write_guards_the_header)
+{
+	const char *address = device_bind(EDU);
+	int fd = node_own(EDU);
+	uint32_t width, offset, before;
+
+	for (width = 1; width <= 4; width *= 2) {
+		for (offset = 0; offset < 0x40; offset += width) {
+			if ((offset == 0x06 && width == 2) || (offset == 0x0c && width <= 2) ||
+			    (offset == 0x0d && width == 1))
+				continue;
+			before = sysfs_config(address, offset, width);
+			CHECK_EQ(config_write(fd, offset, width, ~before), -EPERM);
+			CHECK_EQ(sysfs_config(address, offset, width), before);
+		}
+	}
+	close(fd);
+}
+
+TEST(config_write_guards_capabilities)
+{
+	const char *address = device_bind(E1000E);
+	int fd = node_own(E1000E);
+	uint32_t pm = capability(address, 0x01), msi = capability(address, 0x05);
+	uint32_t msix = capability(address, 0x11), pcie = capability(address, 0x10);
+	uint32_t control = sysfs_config(address, pcie + 8, 2);
+
+	CHECK_EQ(config_write(fd, pm + 4, 2, 3), -EPERM); /* D3hot */
+	CHECK_EQ(config_write(fd, msi + 2, 2, 1), -EPERM);
+	CHECK_EQ(config_write(fd, msi + 4, 4, 0xfee00000), -EPERM);
+	CHECK_EQ(config_write(fd, msix + 2, 2, 0x8000), -EPERM);
+	CHECK_EQ(config_write(fd, msix + 3, 1, 0x80), -EPERM);
+	/* Device Control: a reset is refused, the rest is the driver's. */
+	CHECK_EQ(config_write(fd, pcie + 8, 2, control | 0x8000), -EPERM);
+	CHECK_EQ(config_write(fd, pcie + 9, 1, 0x80), -EPERM);
+	CHECK_EQ(config_write(fd, pcie + 8, 4, control | 0x8000), -EPERM);
+	CHECK_EQ(config_write(fd, pcie + 8, 2, control ^ 1), 0); /* error reporting */
+	CHECK_EQ(sysfs_config(address, pcie + 8, 2), control ^ 1);
+	CHECK_EQ(config_write(fd, pcie + 8, 2, control), 0);
 	close(fd);
 }
 

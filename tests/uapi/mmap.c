@@ -145,6 +145,49 @@ TEST(mmap_msix_table_is_read_only)
 	close(fd);
 }
 
+/* Through /proc/self/mem, as a debugger does: one access of exactly the width, or none. */
+TEST(mmap_debugger_access)
+{
+	int fd = node_own(EDU), mem = open("/proc/self/mem", O_RDWR);
+	char *regs = map(fd, region_get(fd, 0).offset, 1 << 20, PROT_READ | PROT_WRITE);
+	struct userpci_uapi_dma d = dma_get(fd, 2 * PAGE);
+	char *va = map(fd, d.offset, 2 * PAGE, PROT_READ | PROT_WRITE);
+	off_t at = (off_t)(uintptr_t)regs, buffer = (off_t)(uintptr_t)va;
+	uint32_t value = 0x12345678;
+	uint64_t eight;
+	char text[16] = "over the edge";
+
+	CHECK(mem >= 0);
+	CHECK_EQ(pwrite(mem, &value, 4, at + 4), 4);
+	CHECK_EQ(rd32(regs, 4), ~0x12345678u);
+	CHECK_EQ(pread(mem, &value, 4, at), 4);
+	CHECK_EQ(value, 0x010000ed);
+	CHECK_EQ(pread(mem, &value, 2, at), 2);
+	CHECK_EQ(value & 0xffff, 0); /* which is what edu answers to 2 bytes */
+	CHECK_EQ(pread(mem, &eight, 8, at), 8);
+	CHECK_EQ(eight, UINT64_MAX);
+	CHECK_EQ(pread(mem, &eight, 3, at), -1);
+	CHECK_EQ(errno, EIO);
+	CHECK_EQ(pread(mem, &value, 4, at + 2), -1);
+	CHECK_EQ(errno, EIO);
+	/* A DMA buffer is memory, of any size, over its pages' edge too. */
+	CHECK_EQ(pwrite(mem, text, sizeof(text), buffer + (off_t)PAGE - 5), sizeof(text));
+	CHECK_STR(va + PAGE - 5, text);
+	close(mem);
+	close(fd);
+}
+
+TEST(mmap_msync)
+{
+	int fd = node_own(EDU);
+	void *regs = map(fd, region_get(fd, 0).offset, PAGE, PROT_READ | PROT_WRITE);
+
+	CHECK_EQ(msync(regs, PAGE, MS_SYNC), 0);
+	CHECK_EQ(msync(regs, PAGE, MS_ASYNC), 0);
+	munmap(regs, PAGE);
+	close(fd);
+}
+
 TEST(mmap_is_unmapped_whole)
 {
 	int fd = node_own(EDU);

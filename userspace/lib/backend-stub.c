@@ -186,6 +186,17 @@ static int stub_config_read(struct userpci_device *device, unsigned int offset, 
 	return err;
 }
 
+static int stub_config_write(struct userpci_device *device, unsigned int offset, unsigned int width,
+			     uint32_t value)
+{
+	struct userpci_uapi_config c = SIZED(userpci_uapi_config);
+
+	c.offset = offset;
+	c.width = width;
+	c.value = value;
+	return call(device, USERPCI_CONFIG_WRITE, &c);
+}
+
 static int stub_dma_set_mask(struct userpci_device *device, unsigned int bits)
 {
 	struct userpci_uapi_dma_mask m = SIZED(userpci_uapi_dma_mask);
@@ -287,6 +298,7 @@ const struct userpci_backend userpci_backend_stub = {
 	.region_read = stub_region_read,
 	.region_write = stub_region_write,
 	.config_read = stub_config_read,
+	.config_write = stub_config_write,
 	.dma_alloc = stub_dma_alloc,
 	.dma_free = stub_dma_free,
 	.dma_set_mask = stub_dma_set_mask,

@@ -30,6 +30,9 @@ struct userpci_backend {
 	int (*config_read)(struct userpci_device *device, unsigned int offset, unsigned int width,
 			   uint32_t *value);
 
+	int (*config_write)(struct userpci_device *device, unsigned int offset, unsigned int width,
+			    uint32_t value);
+
 	/* Fills in all of dma but `device`. */
 	int (*dma_alloc)(struct userpci_device *device, uint64_t size, struct userpci_dma *dma);
 	/* The map is gone already. */

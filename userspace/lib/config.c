@@ -16,6 +16,14 @@ int userpci_config_read(struct userpci_device *device, unsigned int offset, unsi
 	return device->backend->config_read(device, offset, width, value);
 }
 
+int userpci_config_write(struct userpci_device *device, unsigned int offset, unsigned int width,
+			 uint32_t value)
+{
+	if ((width != 1 && width != 2 && width != 4) || offset % width)
+		return -EINVAL;
+	return device->backend->config_write(device, offset, width, value);
+}
+
 /* Spec: PCI Local Bus 3.0, section 6.7: a byte of ID, a byte that points at the next or is 0. */
 int userpci_config_find(struct userpci_device *device, unsigned int id, unsigned int *offset)
 {
