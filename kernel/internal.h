@@ -100,6 +100,8 @@ extern const struct file_operations userpci_fops;
 /* region.c */
 void userpci_regions_init(struct userpci_device *u);
 void userpci_regions_exit(struct userpci_device *u);
+u64 userpci_read_register(void __iomem *reg, unsigned int width);
+void userpci_write_register(void __iomem *reg, unsigned int width, u64 value);
 int userpci_get_region(struct userpci_file *uf, void *arg);
 int userpci_region_read(struct userpci_file *uf, void *arg);
 int userpci_region_write(struct userpci_file *uf, void *arg);

@@ -5,6 +5,7 @@
  * The pages are entered at mmap; the fault handler serves only what a revocation took away.
  */
 #include <linux/io.h>
+#include <linux/log2.h>
 #include <linux/mm.h>
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
@@ -71,36 +72,6 @@ static int map_may_split(struct vm_area_struct *vma, unsigned long address)
 	return -EINVAL;
 }
 
-/* One access of exactly that width, as the process's own would be. */
-static int access_register(void __iomem *reg, void *data, int width, int write)
-{
-	u64 value = 0;
-
-	if (write)
-		memcpy(&value, data, width);
-	switch (width) {
-	case 1:
-		write ? iowrite8(value, reg) : (value = ioread8(reg));
-		break;
-	case 2:
-		write ? iowrite16(value, reg) : (value = ioread16(reg));
-		break;
-	case 4:
-		write ? iowrite32(value, reg) : (value = ioread32(reg));
-		break;
-#ifdef CONFIG_64BIT
-	case 8:
-		write ? writeq(value, reg) : (value = readq(reg));
-		break;
-#endif
-	default:
-		return -EINVAL;
-	}
-	if (!write)
-		memcpy(data, &value, width);
-	return width;
-}
-
 /* A debugger's access through ptrace or /proc/PID/mem. Of registers: 1, 2, 4 or 8 bytes, aligned.
  */
 static int map_access(struct vm_area_struct *vma, unsigned long address, void *data, int width,
@@ -108,8 +79,8 @@ static int map_access(struct vm_area_struct *vma, unsigned long address, void *d
 {
 	struct userpci_map *map = vma->vm_private_data;
 	unsigned long inside = address - vma->vm_start;
+	u64 value = U64_MAX;
 	void __iomem *reg;
-	int done = -EINVAL;
 
 	if (map->buffer) {
 		void *at = page_address(map->buffer->pages) + map->inside + inside;
@@ -117,21 +88,22 @@ static int map_access(struct vm_area_struct *vma, unsigned long address, void *d
 		memcpy(write ? at : data, write ? data : at, width);
 		return width;
 	}
-	if (address & (width - 1))
+	if (!is_power_of_2(width) || width > sizeof(long) || address & (width - 1))
 		return -EINVAL;
+	if (write)
+		memcpy(&value, data, width);
 	mutex_lock(&map->u->lock);
-	if (map->u->gone) {
-		memset(data, 0xff, width);
-		done = width;
-	} else {
-		reg = ioremap(map->phys + inside, width);
-		if (reg) {
-			done = access_register(reg, data, width, write);
-			iounmap(reg);
-		}
-	}
+	reg = map->u->gone ? NULL : ioremap(map->phys + inside, width);
+	if (reg && write)
+		userpci_write_register(reg, width, value);
+	else if (reg)
+		value = userpci_read_register(reg, width);
+	if (reg)
+		iounmap(reg);
 	mutex_unlock(&map->u->lock);
-	return done;
+	if (!write)
+		memcpy(data, &value, width);
+	return width;
 }
 
 static const struct vm_operations_struct map_ops = {

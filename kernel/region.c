@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* BARs: what they are, and the access by call for those that cannot be mapped. */
 #include <linux/io.h>
+#include <linux/log2.h>
 #include <linux/nospec.h>
 
 #include "internal.h"
@@ -132,7 +133,7 @@ static int access_address(struct userpci_device *u, const struct userpci_uapi_ac
 		return -EINVAL;
 	r = &u->regions[array_index_nospec(a->index, USERPCI_NUM_BARS)];
 	widest = r->flags & USERPCI_REGION_IO ? 4 : sizeof(long);
-	if (!a->width || a->width > widest || (a->width & (a->width - 1)))
+	if (!is_power_of_2(a->width) || a->width > widest)
 		return -EINVAL;
 	if (a->offset & (a->width - 1))
 		return -EINVAL;
@@ -144,6 +145,42 @@ static int access_address(struct userpci_device *u, const struct userpci_uapi_ac
 	return 0;
 }
 
+/* One access of exactly that width: a power of 2, not above a long's. */
+u64 userpci_read_register(void __iomem *reg, unsigned int width)
+{
+	switch (width) {
+	case 1:
+		return ioread8(reg);
+	case 2:
+		return ioread16(reg);
+#ifdef CONFIG_64BIT
+	case 8:
+		return readq(reg);
+#endif
+	default:
+		return ioread32(reg);
+	}
+}
+
+void userpci_write_register(void __iomem *reg, unsigned int width, u64 value)
+{
+	switch (width) {
+	case 1:
+		iowrite8(value, reg);
+		break;
+	case 2:
+		iowrite16(value, reg);
+		break;
+#ifdef CONFIG_64BIT
+	case 8:
+		writeq(value, reg);
+		break;
+#endif
+	default:
+		iowrite32(value, reg);
+	}
+}
+
 int userpci_region_read(struct userpci_file *uf, void *arg)
 {
 	struct userpci_uapi_access *a = arg;
@@ -151,25 +188,9 @@ int userpci_region_read(struct userpci_file *uf, void *arg)
 	int err;
 
 	err = access_address(uf->u, a, &address);
-	if (err)
-		return err;
-	switch (a->width) {
-	case 1:
-		a->value = ioread8(address);
-		break;
-	case 2:
-		a->value = ioread16(address);
-		break;
-	case 4:
-		a->value = ioread32(address);
-		break;
-#ifdef CONFIG_64BIT
-	case 8:
-		a->value = readq(address);
-		break;
-#endif
-	}
-	return 0;
+	if (!err)
+		a->value = userpci_read_register(address, a->width);
+	return err;
 }
 
 int userpci_region_write(struct userpci_file *uf, void *arg)
@@ -179,23 +200,7 @@ int userpci_region_write(struct userpci_file *uf, void *arg)
 	int err;
 
 	err = access_address(uf->u, a, &address);
-	if (err)
-		return err;
-	switch (a->width) {
-	case 1:
-		iowrite8(a->value, address);
-		break;
-	case 2:
-		iowrite16(a->value, address);
-		break;
-	case 4:
-		iowrite32(a->value, address);
-		break;
-#ifdef CONFIG_64BIT
-	case 8:
-		writeq(a->value, address);
-		break;
-#endif
-	}
-	return 0;
+	if (!err)
+		userpci_write_register(address, a->width, a->value);
+	return err;
 }

@@ -310,21 +310,30 @@ TEST(config_write_guards_capabilities)
 	const char *address = device_bind(E1000E);
 	int fd = node_own(E1000E);
 	uint32_t pm = capability(address, 0x01), msi = capability(address, 0x05);
-	uint32_t msix = capability(address, 0x11), pcie = capability(address, 0x10);
-	uint32_t control = sysfs_config(address, pcie + 8, 2);
+	uint32_t msix = capability(address, 0x11);
 
 	CHECK_EQ(config_write(fd, pm + 4, 2, 3), -EPERM); /* D3hot */
 	CHECK_EQ(config_write(fd, msi + 2, 2, 1), -EPERM);
 	CHECK_EQ(config_write(fd, msi + 4, 4, 0xfee00000), -EPERM);
 	CHECK_EQ(config_write(fd, msix + 2, 2, 0x8000), -EPERM);
 	CHECK_EQ(config_write(fd, msix + 3, 1, 0x80), -EPERM);
-	/* Device Control: a reset is refused, the rest is the driver's. */
-	CHECK_EQ(config_write(fd, pcie + 8, 2, control | 0x8000), -EPERM);
-	CHECK_EQ(config_write(fd, pcie + 9, 1, 0x80), -EPERM);
-	CHECK_EQ(config_write(fd, pcie + 8, 4, control | 0x8000), -EPERM);
-	CHECK_EQ(config_write(fd, pcie + 8, 2, control ^ 1), 0); /* error reporting */
-	CHECK_EQ(sysfs_config(address, pcie + 8, 2), control ^ 1);
-	CHECK_EQ(config_write(fd, pcie + 8, 2, control), 0);
+	close(fd);
+}
+
+/* Device Control: a function level reset is refused, the rest is the driver's. */
+TEST(config_write_guards_the_reset_bit)
+{
+	const char *address = device_bind(RNG);
+	int fd = node_own(RNG);
+	uint32_t at = capability(address, 0x10) + 8;
+	uint32_t control = sysfs_config(address, at, 2);
+
+	CHECK_EQ(config_write(fd, at, 2, control | 0x8000), -EPERM);
+	CHECK_EQ(config_write(fd, at + 1, 1, 0x80), -EPERM);
+	CHECK_EQ(config_write(fd, at, 4, control | 0x8000), -EPERM);
+	CHECK_EQ(config_write(fd, at, 2, control ^ 1), 0); /* error reporting */
+	CHECK_EQ(sysfs_config(address, at, 2), control ^ 1);
+	CHECK_EQ(config_write(fd, at, 2, control), 0);
 	close(fd);
 }
 
