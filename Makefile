@@ -97,7 +97,9 @@ $(O)/lib/libunic.so: $(call obj,$(NIC_SRC)) userspace/nic/unic.map $(O)/lib/libu
 	$(Q)ln -sf $(@F).$(SOVERSION) $@
 comma := ,
 
-$(O)/lib/pkgconfig/%.pc: scripts/%.pc.in Makefile
+# Each time, because the prefix may be another.
+.PHONY: $(PC)
+$(PC): $(O)/lib/pkgconfig/%.pc: scripts/%.pc.in
 	@mkdir -p $(@D)
 	$(Q)sed -e 's|@prefix@|$(prefix)|' -e 's|@version@|$(VERSION)|' $< > $@
 

@@ -89,16 +89,36 @@ static inline void unic_packet_free(struct unic_packet *packet)
 	pool->free[pool->free_count++] = packet;
 }
 
+/* Pushes @count packets of this pool. By eights: a call of memcpy() costs more than the copy. */
+static inline void unic_pool_put_burst(struct unic_pool *pool, struct unic_packet **packets,
+				       unsigned int count)
+{
+	struct unic_packet **to = pool->free + pool->free_count;
+
+	pool->free_count += count;
+	for (; count >= 8; count -= 8, to += 8, packets += 8)
+		memcpy(to, packets, 8 * sizeof(*to));
+	while (count--)
+		*to++ = *packets++;
+}
+
+/* Pops @count packets, which must be there, as they are: unic_packet_reset() sets the length. */
+static inline void unic_pool_get_burst(struct unic_pool *pool, struct unic_packet **packets,
+				       unsigned int count)
+{
+	struct unic_packet **from = pool->free + (pool->free_count -= count);
+
+	for (; count >= 8; count -= 8, from += 8, packets += 8)
+		memcpy(packets, from, 8 * sizeof(*packets));
+	while (count--)
+		*packets++ = *from++;
+}
+
 /* All of one pool, as a burst of unic_rx_burst() is. */
 static inline void unic_packet_free_burst(struct unic_packet **packets, unsigned int count)
 {
-	struct unic_pool *pool;
-
-	if (!count)
-		return;
-	pool = packets[0]->pool;
-	memcpy(pool->free + pool->free_count, packets, count * sizeof(packets[0]));
-	pool->free_count += count;
+	if (count)
+		unic_pool_put_burst(packets[0]->pool, packets, count);
 }
 
 #ifdef __cplusplus

@@ -261,8 +261,7 @@ unsigned int unic_packet_alloc_burst(struct unic_port *port, struct unic_packet 
 		pool_reclaim(port);
 	if (count > pool->free_count)
 		count = pool->free_count;
-	pool->free_count -= count;
-	memcpy(packets, pool->free + pool->free_count, count * sizeof(packets[0]));
+	unic_pool_get_burst(pool, packets, count);
 	return count;
 }
 

@@ -346,7 +346,7 @@ static void e1000_stop(struct unic_port *port)
  * of each burst. */
 static void e1000_tx_reclaim(struct e1000 *e, struct unic_pool *pool)
 {
-	uint32_t clean = e->tx_clean, count, end, last;
+	uint32_t clean = e->tx_clean, end, last;
 
 	while (clean != e->tx_tail) {
 		end = (clean | (E1000_TX_BATCH - 1)) + 1;
@@ -355,10 +355,7 @@ static void e1000_tx_reclaim(struct e1000 *e, struct unic_pool *pool)
 		last = (end - 1) & e->tx_mask;
 		if (!(userpci_le64_to_cpu(e->tx_ring[last].word) & E1000_TXD_DD))
 			break;
-		count = end - clean;
-		memcpy(pool->free + pool->free_count, e->tx_packets + (clean & e->tx_mask),
-		       count * sizeof(pool->free[0]));
-		pool->free_count += count;
+		unic_pool_put_burst(pool, e->tx_packets + (clean & e->tx_mask), end - clean);
 		clean = end;
 	}
 	e->tx_clean = clean;
