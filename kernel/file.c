@@ -213,7 +213,7 @@ static const struct command {
 #define COMMAND(name, type, last, flags_, function) \
 	[_IOC_NR(name)] = { sizeof(struct type), offsetofend(struct type, last), flags_, function }
 	COMMAND(USERPCI_GET_INFO, userpci_uapi_info, numa_node, ANYONE | ANSWERS, userpci_get_info),
-	COMMAND(USERPCI_GET_REGION, userpci_uapi_region, table_offset, ANYONE | ANSWERS,
+	COMMAND(USERPCI_GET_REGION, userpci_uapi_region, wc_offset, ANYONE | ANSWERS,
 		userpci_get_region),
 	COMMAND(USERPCI_REGION_READ, userpci_uapi_access, value, ANSWERS, userpci_region_read),
 	COMMAND(USERPCI_REGION_WRITE, userpci_uapi_access, value, 0, userpci_region_write),

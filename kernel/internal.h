@@ -26,9 +26,11 @@
 #include "compat.h"
 
 /*
- * The mmap offsets of a device: BARs one after the other from 0, DMA buffers in windows of 4 GiB
- * above. All are below 2^44, the reach of a 32-bit caller's mmap2 (32-bit count of 4 KiB pages).
+ * The mmap offsets of a device: BARs one after the other from 0, the same from 2^42 for maps that
+ * are write-combining, DMA buffers in windows of 4 GiB above. All are below 2^44, the reach of a
+ * 32-bit caller's mmap2 (32-bit count of 4 KiB pages).
  */
+#define USERPCI_WC_OFFSET   (1ULL << 42)
 #define USERPCI_DMA_OFFSET  (1ULL << 43)
 #define USERPCI_DMA_WINDOW  (1ULL << 32)
 #define USERPCI_DMA_BUFFERS 1024

@@ -20,6 +20,7 @@ struct userpci_map {
 	struct userpci_buffer *buffer; /* with a reference; NULL: a BAR */
 	u64 inside;		       /* offset in the buffer */
 	phys_addr_t phys;	       /* of the registers */
+	bool wc;		       /* they are mapped write-combining */
 	bool revoked;
 };
 
@@ -144,6 +145,22 @@ static int protect_table(struct userpci_region *r, u64 inside, struct vm_area_st
 	return 0;
 }
 
+/*
+ * Whether registers of the range are mapped with the other memory type: the CPU must not see one
+ * address with two, and x86 would silently give the second map the type of the first.
+ */
+static bool other_type(struct userpci_device *u, const struct userpci_map *map, u64 bytes)
+{
+	struct userpci_map *m;
+
+	list_for_each_entry (m, &u->maps, entry)
+		if (!m->buffer && m->wc != map->wc &&
+		    map->phys < m->phys + vma_pages(m->vma) * PAGE_SIZE &&
+		    m->phys < map->phys + bytes)
+			return true;
+	return false;
+}
+
 static int map_region(struct userpci_device *u, struct vm_area_struct *vma, struct userpci_map *map)
 {
 	u64 offset = (u64)vma->vm_pgoff << PAGE_SHIFT;
@@ -155,6 +172,10 @@ static int map_region(struct userpci_device *u, struct vm_area_struct *vma, stru
 
 	if (u->gone)
 		return -ENODEV;
+	if (offset < USERPCI_DMA_OFFSET && arch_can_pci_mmap_wc())
+		map->wc = offset & USERPCI_WC_OFFSET;
+	if (map->wc)
+		offset -= USERPCI_WC_OFFSET;
 	r = bar_find(u, offset, bytes);
 	if (r) {
 		u64 inside = offset - r->offset;
@@ -163,8 +184,10 @@ static int map_region(struct userpci_device *u, struct vm_area_struct *vma, stru
 		if (err)
 			return err;
 		map->phys = pci_resource_start(u->pdev, r - u->regions) + inside;
+		if (other_type(u, map, bytes))
+			return -EBUSY;
 		pfn = map->phys >> PAGE_SHIFT;
-		prot = pgprot_device(prot);
+		prot = map->wc ? pgprot_writecombine(prot) : pgprot_device(prot);
 	} else {
 		map->buffer = userpci_buffer_find(u, offset, bytes, &pfn);
 		if (!map->buffer)

@@ -71,9 +71,11 @@ void userpci_regions_init(struct userpci_device *u)
 			r->flags |= USERPCI_REGION_64;
 		if (flags & IORESOURCE_PREFETCH)
 			r->flags |= USERPCI_REGION_PREFETCH;
-		if ((flags & IORESOURCE_MEM) && offset + r->bytes <= USERPCI_DMA_OFFSET &&
+		if ((flags & IORESOURCE_MEM) && offset + r->bytes <= USERPCI_WC_OFFSET &&
 		    owns_its_pages(pdev, bar, r)) {
 			r->flags |= USERPCI_REGION_MMAP;
+			if (arch_can_pci_mmap_wc())
+				r->flags |= USERPCI_REGION_WC;
 			r->map_bytes = PAGE_ALIGN(r->bytes);
 			r->offset = offset;
 			/* A page between two regions is nobody's: an overrun is EINVAL. */
@@ -116,6 +118,7 @@ int userpci_get_region(struct userpci_file *uf, void *arg)
 	r = &uf->u->regions[array_index_nospec(a->index, USERPCI_NUM_BARS)];
 	a->flags = r->flags;
 	a->offset = r->offset;
+	a->wc_offset = r->flags & USERPCI_REGION_WC ? r->offset + USERPCI_WC_OFFSET : 0;
 	a->bytes = r->bytes;
 	a->table_offset = r->table_offset;
 	a->table_bytes = r->table_bytes;

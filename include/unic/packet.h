@@ -24,7 +24,10 @@ extern "C" {
 
 struct unic_packet {
 	uint64_t iova; /* the NIC's address of the default start of the frame; never changes */
-	struct unic_pool *pool;
+	union {
+		struct unic_pool *pool;
+		uint64_t pool_room; /* 8 bytes on 32-bit machines too */
+	};
 	/* The next three are one word: a driver stores them at once. */
 	uint32_t length; /* bytes of the frame, without the FCS */
 	int16_t offset;	 /* where the frame begins, from the default start; not below -HEADROOM */

@@ -57,7 +57,7 @@ const char *unic_explain(const char *address, int error, char *text, size_t size
 /**
  * unic_start - rings set up, receiver and transmitter on.
  * unic_stop - both off; packets in the rings go back to the pool. Frames that are queued have a
- * moment to leave (some milliseconds), the rest is lost.
+ * moment to leave (a tenth of a second at most), the rest is lost.
  *
  * -EBUSY: started already; -ENETDOWN: stopped already; -ENOMEM; -ETIMEDOUT. After a stop it may be
  * started again.

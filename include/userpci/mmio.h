@@ -81,6 +81,7 @@ static inline uint64_t userpci_le64_to_cpu(le64_t x)
  *              store to DMA memory, behind it. Between filling descriptors and moving the tail.
  * userpci_rmb: loads of DMA memory before it happen before those after it. Between reading a
  *              descriptor's done bit and reading what it describes.
+ * userpci_wc_flush: stores to a write-combining map before it have left the CPU before what follows.
  * userpci_mb:  both, and stores before it are seen before loads after it happen.
  *
  * x86 keeps stores in order and loads in order, and an uncached register write behind earlier
@@ -88,17 +89,20 @@ static inline uint64_t userpci_le64_to_cpu(le64_t x)
  * instruction.
  */
 #if defined(__x86_64__) || defined(__i386__)
-#define userpci_wmb() __asm__ volatile("" ::: "memory")
-#define userpci_rmb() __asm__ volatile("" ::: "memory")
-#define userpci_mb()  __atomic_thread_fence(__ATOMIC_SEQ_CST)
+#define userpci_wc_flush() __asm__ volatile("sfence" ::: "memory")
+#define userpci_wmb()	   __asm__ volatile("" ::: "memory")
+#define userpci_rmb()	   __asm__ volatile("" ::: "memory")
+#define userpci_mb()	   __atomic_thread_fence(__ATOMIC_SEQ_CST)
 #elif defined(__aarch64__)
-#define userpci_wmb() __asm__ volatile("dmb oshst" ::: "memory")
-#define userpci_rmb() __asm__ volatile("dmb oshld" ::: "memory")
-#define userpci_mb()  __asm__ volatile("dmb osh" ::: "memory")
+#define userpci_wc_flush() __asm__ volatile("dsb st" ::: "memory")
+#define userpci_wmb()	   __asm__ volatile("dmb oshst" ::: "memory")
+#define userpci_rmb()	   __asm__ volatile("dmb oshld" ::: "memory")
+#define userpci_mb()	   __asm__ volatile("dmb osh" ::: "memory")
 #else
-#define userpci_wmb() __sync_synchronize()
-#define userpci_rmb() __sync_synchronize()
-#define userpci_mb()  __sync_synchronize()
+#define userpci_wc_flush() __sync_synchronize()
+#define userpci_wmb()	   __sync_synchronize()
+#define userpci_rmb()	   __sync_synchronize()
+#define userpci_mb()	   __sync_synchronize()
 #endif
 
 #define USERPCI_ACCESSORS(bits, bytes)                                                       \

@@ -12,17 +12,18 @@
  *            wait for interrupts and map read-only. O_WRONLY is EACCES.
  *   query    USERPCI_GET_INFO, USERPCI_GET_REGION.
  *   map      mmap(fd, offset): `offset` is opaque, from USERPCI_GET_REGION or USERPCI_DMA_ALLOC;
- *            a map may begin and end at any page inside the region. MAP_SHARED only.
- *   irq      USERPCI_IRQ_ENABLE, then an eventfd a vector with USERPCI_IRQ_EVENTFD; or read() of 4
- *            bytes: it blocks until interrupts came and gives their running count; poll() works.
- *   close    The last close of the owner, however it comes (exit, SIGKILL), in this order:
- *            interrupts off, bus mastering off, function reset where it has one, then DMA memory
- *            freed. Maps hold their file open: a fork child's map keeps the owner's alive. A
- *            function without a reset may remember what it was told to write: its buffers stay
- *            with it, and the next owner gets them; unbinding it frees them.
- *   unbind   Maps are revoked at once: a BAR then reads all ones and takes writes nowhere, a DMA
- *            buffer keeps its contents until its last map is gone; calls give ENODEV, poll() gives
- *            POLLHUP | POLLERR.
+ *            a map may begin and end at any page inside the region, and is unmapped whole.
+ *            EINVAL: not inside a region, or not MAP_SHARED; EACCES: an observer asks for
+ *            PROT_WRITE, or anybody for the MSI-X table's pages; EBUSY: the same registers are
+ * mapped with the other memory type (uncached, write-combining) already. irq USERPCI_IRQ_ENABLE,
+ * then an eventfd a vector with USERPCI_IRQ_EVENTFD; or read() of 4 bytes: it blocks until
+ * interrupts came and gives their running count; poll() works. close    The last close of the
+ * owner, however it comes (exit, SIGKILL), in this order: interrupts off, bus mastering off,
+ * function reset where it has one, then DMA memory freed. Maps hold their file open: a fork child's
+ * map keeps the owner's alive. A function without a reset may remember what it was told to write:
+ * its buffers stay with it, and the next owner gets them; unbinding it frees them. unbind   Maps
+ * are revoked at once: a BAR then reads all ones and takes writes nowhere, a DMA buffer keeps its
+ * contents until its last map is gone; calls give ENODEV, poll() gives POLLHUP | POLLERR.
  *
  * Every structure begins with `size`, set by the caller to the structure's size as it knows it. A
  * later kernel that knows a longer one treats the missing tail as zero; a longer one of a later
@@ -80,16 +81,17 @@ struct userpci_uapi_info {
 #define USERPCI_REGION_64	(1u << 3) /* a 64-bit BAR: index + 1 is its upper half */
 #define USERPCI_REGION_PREFETCH (1u << 4) /* prefetchable */
 #define USERPCI_REGION_MSIX	(1u << 5) /* holds the MSI-X table: see table_offset */
+#define USERPCI_REGION_WC	(1u << 6) /* maps at `wc_offset` are write-combining */
 
 struct userpci_uapi_region {
 	__u32 size;
 	__u32 index;	    /* in */
 	__u32 flags;	    /* USERPCI_REGION_* */
-	__u32 table_bytes;  /* pages of the MSI-X table, which map read-only: a multiple of the page
-			       size */
+	__u32 table_bytes;  /* of the pages that hold the MSI-X table, which map read-only */
 	__u64 offset;	    /* for mmap; 0 without USERPCI_REGION_MMAP */
 	__u64 bytes;	    /* size of the BAR */
-	__u64 table_offset; /* of these pages in the BAR: a multiple of the page size */
+	__u64 table_offset; /* of these pages in the BAR */
+	__u64 wc_offset;    /* for mmap; 0 without USERPCI_REGION_WC */
 };
 
 /*

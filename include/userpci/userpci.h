@@ -117,7 +117,7 @@ struct userpci_region {
 	void *va;      /* where it is mapped; NULL: each access goes through the backend */
 	uint64_t size; /* bytes */
 	uint32_t index;
-	uint32_t flags; /* USERPCI_REGION_* of <userpci/uapi.h> */
+	uint32_t flags; /* USERPCI_REGION_* of <userpci/uapi.h>; _WC: this map is write-combining */
 	struct userpci_device *device;
 };
 
@@ -130,12 +130,27 @@ struct userpci_region {
  * An I/O BAR, and a BAR that shares its page with other registers, has @va NULL: the accessors work
  * on it all the same. The pages that hold the MSI-X table are mapped read-only.
  *
- * -EINVAL: @index; -ENOENT: the function has no such BAR; -ENOMEM; -EOPNOTSUPP: it can be reached
+ * -EINVAL: @index; -ENOENT: the function has no such BAR; -EBUSY: it is mapped write-combining;
+ * -ENOMEM; -EOPNOTSUPP: it can be reached
  * in no way.
  */
 int userpci_region_map(struct userpci_device *device, unsigned int index,
 		       struct userpci_region *region);
 void userpci_region_unmap(struct userpci_region *region);
+
+/**
+ * userpci_region_map_wc - the same, write-combining: the CPU gathers stores into bursts.
+ *
+ * For memory of the device, frame buffers and doorbells that take whole descriptors: never for
+ * registers where each access has an effect. Reads are slow. userpci_wc_flush() of <userpci/mmio.h>
+ * sends what is gathered. @region->flags says what was obtained: USERPCI_REGION_WC is set, or the
+ * machine has no such maps and this one is uncached.
+ *
+ * Besides the errors of userpci_region_map(): -EBUSY: the region is mapped uncached already (the
+ * two types exclude each other, page by page).
+ */
+int userpci_region_map_wc(struct userpci_device *device, unsigned int index,
+			  struct userpci_region *region);
 
 /*
  * One access of exactly @width bytes (1, 2, 4, 8) through the backend, in the CPU's byte order.

@@ -93,6 +93,24 @@ TEST(library_io_region)
 	userpci_close(device);
 }
 
+TEST(library_write_combining)
+{
+	struct userpci_device *device = own(IVSHMEM);
+	struct userpci_region wc, uc;
+
+	CHECK_EQ(userpci_region_map_wc(device, 2, &wc), 0);
+	CHECK_EQ(wc.flags & USERPCI_REGION_WC, USERPCI_REGION_WC);
+	userpci_write32(&wc, 64, 0xfeedface);
+	userpci_wc_flush();
+	CHECK_EQ(userpci_region_map(device, 2, &uc), -EBUSY);
+	userpci_region_unmap(&wc);
+	CHECK_EQ(userpci_region_map(device, 2, &uc), 0);
+	CHECK_EQ(uc.flags & USERPCI_REGION_WC, 0);
+	CHECK_EQ(userpci_read32(&uc, 64), 0xfeedface);
+	userpci_region_unmap(&uc);
+	userpci_close(device);
+}
+
 /* One map of the whole BAR, although its MSI-X table is read-only. */
 TEST(library_region_with_msix_table)
 {

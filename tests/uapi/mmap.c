@@ -70,14 +70,23 @@ TEST(mmap_outside_is_refused)
 	close(fd);
 }
 
+static int inside(const struct userpci_uapi_region *r, uint32_t mappable, uint64_t start,
+		  uint64_t offset, uint64_t size)
+{
+	return mappable && offset >= start &&
+	       offset + size <= start + ((r->bytes + PAGE - 1) & ~(PAGE - 1));
+}
+
 /* Whether [offset, offset + size) lies in a mappable BAR of the device. */
 static int declared(const struct userpci_uapi_region *r, uint64_t offset, uint64_t size)
 {
 	int bar;
 
 	for (bar = 0; bar < 6; bar++)
-		if (r[bar].flags & USERPCI_REGION_MMAP && offset >= r[bar].offset &&
-		    offset + size <= r[bar].offset + ((r[bar].bytes + PAGE - 1) & ~(PAGE - 1)))
+		if (inside(&r[bar], r[bar].flags & USERPCI_REGION_MMAP, r[bar].offset, offset,
+			   size) ||
+		    inside(&r[bar], r[bar].flags & USERPCI_REGION_WC, r[bar].wc_offset, offset,
+			   size))
 			return 1;
 	return 0;
 }
@@ -103,6 +112,8 @@ TEST(mmap_only_declared_regions)
 			size = (1 + (seed >> 40) % 64) * PAGE;
 			if (i % 4)
 				offset = offset % (8 << 20) & ~(PAGE - 1);
+			if (i % 8 == 3)
+				offset += r[i / 8 % 6].wc_offset;
 			CHECK_EQ(map_error(fd, offset, size, PROT_READ, MAP_SHARED),
 				 declared(r, offset, size) ? 0 : -EINVAL);
 			maps += (unsigned int)declared(r, offset, size);
@@ -110,6 +121,50 @@ TEST(mmap_only_declared_regions)
 		close(fd);
 	}
 	CHECK(maps > 100); /* or the loop has tried nothing */
+}
+
+/* What the kernel says of the memory type of a physical address, in its list for debugging. */
+static int has_memory_type(uint64_t start, const char *type)
+{
+	char line[256], range[64];
+	int found = 0;
+	FILE *f = fopen("/sys/kernel/debug/x86/pat_memtype_list", "r");
+
+	CHECK(f);
+	snprintf(range, sizeof(range), "[mem 0x%016" PRIx64 "-", start);
+	while (fgets(line, sizeof(line), f))
+		found |= strstr(line, range) && strstr(line, type);
+	fclose(f);
+	return found;
+}
+
+TEST(mmap_write_combining)
+{
+	const char *address = device_bind(IVSHMEM);
+	int fd = node_own(IVSHMEM);
+	struct userpci_uapi_region r = region_get(fd, 2);
+	uint64_t start, flags, *va, *part;
+
+	sysfs_bar(address, 2, &start, &flags);
+	CHECK_EQ(r.flags & USERPCI_REGION_WC, USERPCI_REGION_WC);
+	va = map(fd, r.wc_offset, r.bytes, PROT_READ | PROT_WRITE);
+	CHECK(has_memory_type(start, "write-combining"));
+	va[7] = 0x1122334455667788;
+	CHECK_EQ(va[7], 0x1122334455667788);
+	/* The two types exclude each other, where they overlap. */
+	CHECK_EQ(map_error(fd, r.offset, PAGE, PROT_READ, MAP_SHARED), -EBUSY);
+	CHECK_EQ(map_error(fd, r.wc_offset, PAGE, PROT_READ, MAP_SHARED), 0);
+	munmap(va, r.bytes);
+	CHECK(!has_memory_type(start, "write-combining"));
+	part = map(fd, r.offset, PAGE, PROT_READ | PROT_WRITE);
+	CHECK_EQ(part[7], 0x1122334455667788);
+	CHECK(has_memory_type(start, "uncached-minus"));
+	CHECK_EQ(map_error(fd, r.wc_offset, PAGE, PROT_READ, MAP_SHARED), -EBUSY);
+	CHECK_EQ(map_error(fd, r.wc_offset + PAGE, PAGE, PROT_READ, MAP_SHARED), 0);
+	/* Nothing lies behind the region there either. */
+	CHECK_EQ(map_error(fd, r.wc_offset + r.bytes, PAGE, PROT_READ, MAP_SHARED), -EINVAL);
+	munmap(part, PAGE);
+	close(fd);
 }
 
 TEST(mmap_observer_reads_only)

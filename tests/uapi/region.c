@@ -115,7 +115,8 @@ TEST(region_64bit_prefetchable)
 	struct userpci_uapi_region r = region_get(fd, 2);
 
 	CHECK_EQ(r.bytes, 1 << 20);
-	CHECK_EQ(r.flags, USERPCI_REGION_MMAP | USERPCI_REGION_64 | USERPCI_REGION_PREFETCH);
+	CHECK_EQ(r.flags, USERPCI_REGION_MMAP | USERPCI_REGION_64 | USERPCI_REGION_PREFETCH |
+				  USERPCI_REGION_WC);
 	CHECK_EQ(region_get(fd, 3).bytes, 0);
 	close(fd);
 }

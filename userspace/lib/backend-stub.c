@@ -122,7 +122,7 @@ static int map_whole(const struct userpci_device *device, uint64_t offset, uint6
 	return 0;
 }
 
-static int stub_region_map(struct userpci_device *device, unsigned int index,
+static int stub_region_map(struct userpci_device *device, unsigned int index, bool wc,
 			   struct userpci_region *region)
 {
 	struct userpci_uapi_region r = SIZED(userpci_uapi_region);
@@ -136,10 +136,13 @@ static int stub_region_map(struct userpci_device *device, unsigned int index,
 	if (!r.bytes)
 		return -ENOENT;
 	region->size = r.bytes;
-	region->flags = r.flags;
+	wc = wc && (r.flags & USERPCI_REGION_WC);
+	region->flags = r.flags & ~(wc ? 0 : USERPCI_REGION_WC);
 	if (!(r.flags & USERPCI_REGION_MMAP))
 		return r.flags & USERPCI_REGION_CALLS ? 0 : -EOPNOTSUPP;
 	size = (r.bytes + page - 1) & ~(page - 1);
+	if (wc)
+		r.offset = r.wc_offset;
 	if (r.table_bytes && writable(device))
 		return map_around_table(device, &r, size, &region->va);
 	return map_whole(device, r.offset, size, &region->va);

@@ -20,7 +20,7 @@ struct userpci_backend {
 	void (*close)(struct userpci_device *device);
 
 	/* Fills in all of region but `device`. A va is whole pages; the layer above tracks it. */
-	int (*region_map)(struct userpci_device *device, unsigned int index,
+	int (*region_map)(struct userpci_device *device, unsigned int index, bool wc,
 			  struct userpci_region *region);
 	int (*region_read)(const struct userpci_region *region, uint64_t offset, unsigned int width,
 			   uint64_t *value);

@@ -9,8 +9,8 @@
 
 #include "backend.h"
 
-int userpci_region_map(struct userpci_device *device, unsigned int index,
-		       struct userpci_region *region)
+static int region_map(struct userpci_device *device, unsigned int index, bool wc,
+		      struct userpci_region *region)
 {
 	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
 	struct userpci_region r = { .index = index };
@@ -19,7 +19,7 @@ int userpci_region_map(struct userpci_device *device, unsigned int index,
 
 	if (index >= device->info.num_regions)
 		return -EINVAL;
-	err = device->backend->region_map(device, index, &r);
+	err = device->backend->region_map(device, index, wc, &r);
 	if (err)
 		return err;
 	r.device = device;
@@ -33,6 +33,18 @@ int userpci_region_map(struct userpci_device *device, unsigned int index,
 	}
 	*region = r;
 	return 0;
+}
+
+int userpci_region_map(struct userpci_device *device, unsigned int index,
+		       struct userpci_region *region)
+{
+	return region_map(device, index, false, region);
+}
+
+int userpci_region_map_wc(struct userpci_device *device, unsigned int index,
+			  struct userpci_region *region)
+{
+	return region_map(device, index, true, region);
 }
 
 void userpci_region_unmap(struct userpci_region *region)
