@@ -33,6 +33,7 @@ UNIC_SRC := $(addprefix userspace/tools/,unic.c cmd-echo.c cmd-info.c echo.c)
 EDU_SRC := userspace/examples/edu.c
 UNIT_SRC := $(wildcard tests/unit/*.c)
 UAPI_SRC := $(wildcard tests/uapi/*.c)
+DEBUG_SRC := $(wildcard tests/debug/*.c)
 NIC_TEST_SRC := $(wildcard tests/nic/*.c)
 
 obj = $(patsubst %.c,$(O)/obj/%.o,$(1))
@@ -42,15 +43,16 @@ SHARED := $(O)/lib/libuserpci.so $(O)/lib/libunic.so
 TOOLS := $(O)/bin/userpci $(O)/bin/unic $(O)/bin/edu
 UNIT := $(patsubst tests/%.c,$(O)/tests/%,$(UNIT_SRC))
 UAPI := $(O)/tests/uapi/uapi $(O)/tests/uapi/uapi32
-GUEST := $(UAPI) $(patsubst tests/%.c,$(O)/tests/%,$(NIC_TEST_SRC))
+GUEST := $(UAPI) $(O)/tests/debug/debug $(patsubst tests/%.c,$(O)/tests/%,$(NIC_TEST_SRC))
 
-.PHONY: all help lib tools module demo test quick check tests install clean
+.PHONY: all help lib tools module demo test test-debug quick check tests install clean
 all: lib tools module
 
 help:
 	@echo 'make            library, tools and module, into $(O)/'
 	@echo 'make demo       boots a virtual machine with edu and a NIC driven from user space'
 	@echo 'make test       all tests, here and in virtual machines'
+	@echo 'make test-debug the module under KASAN, lockdep, failslab (first builds a kernel)'
 	@echo 'make quick      the unit tests alone'
 	@echo 'make check      layout, style, static analysis'
 	@echo 'make lib, tools, module'
@@ -114,10 +116,12 @@ $(filter-out %/uapi32,$(GUEST)): $(LIBUNIC) $(LIBUSERPCI)
 $(UNIT): $(LIBUNIC) $(LIBUSERPCI)
 $(O)/tests/uapi/uapi: $(call obj,$(UAPI_SRC))
 $(O)/tests/uapi/uapi: LIBS := -pthread
+$(O)/tests/debug/debug: $(call obj,$(DEBUG_SRC) tests/uapi/support.c)
+$(O)/tests/debug/debug: LIBS := -pthread
 # The same suite, and the library in it, as a 32-bit program.
 $(O)/tests/uapi/uapi32: $(patsubst %.c,$(O)/obj32/%.o,$(UAPI_SRC) $(LIB_SRC))
 $(O)/tests/uapi/uapi32: LIBS := -m32 -static -pthread
-$(UNIT) $(filter-out $(UAPI),$(GUEST)): $(O)/tests/%: $(O)/obj/tests/%.o
+$(UNIT) $(filter-out $(UAPI) %/debug,$(GUEST)): $(O)/tests/%: $(O)/obj/tests/%.o
 $(TOOLS) $(UNIT) $(GUEST):
 	$(say) LD $@
 	@mkdir -p $(@D)
@@ -138,6 +142,11 @@ test:
 	$(Q)$(MAKE) --no-print-directory module KERNEL=6.12
 	$(Q)$(MAKE) --no-print-directory lib tools tests module KERNEL=6.1
 	$(Q)O='$(abspath $(O))' tests/run
+
+test-debug:
+	$(Q)scripts/setup build guest check debug
+	$(Q)$(MAKE) --no-print-directory lib tools tests module KERNEL=debug
+	$(Q)O='$(abspath $(O))' tests/debug/run
 
 check:
 	$(Q)scripts/setup build guest check

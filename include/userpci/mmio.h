@@ -81,7 +81,7 @@ static inline uint64_t userpci_le64_to_cpu(le64_t x)
  *              store to DMA memory, behind it. Between filling descriptors and moving the tail.
  * userpci_rmb: loads of DMA memory before it happen before those after it. Between reading a
  *              descriptor's done bit and reading what it describes.
- * userpci_wc_flush: stores to a write-combining map before it have left the CPU before what follows.
+ * userpci_wc_flush: stores to a write-combining map before it leave the CPU before what follows.
  * userpci_mb:  both, and stores before it are seen before loads after it happen.
  *
  * x86 keeps stores in order and loads in order, and an uncached register write behind earlier
