@@ -158,7 +158,7 @@ quick: $(UNIT)
 install: lib tools
 	install -d $(DESTDIR)$(prefix)/bin $(DESTDIR)$(prefix)/lib/pkgconfig
 	install -d $(DESTDIR)$(prefix)/include/userpci $(DESTDIR)$(prefix)/include/unic
-	install -d $(DESTDIR)$(prefix)/share/man/man1
+	install -d $(DESTDIR)$(prefix)/share/man/man1 $(DESTDIR)$(prefix)/share/man/man4
 	install -m 755 $(O)/bin/userpci $(O)/bin/unic $(DESTDIR)$(prefix)/bin
 	install -m 644 $(LIBUSERPCI) $(LIBUNIC) $(DESTDIR)$(prefix)/lib
 	cp -d $(O)/lib/*.so $(O)/lib/*.so.* $(DESTDIR)$(prefix)/lib
@@ -166,6 +166,7 @@ install: lib tools
 	install -m 644 include/userpci/*.h $(DESTDIR)$(prefix)/include/userpci
 	install -m 644 include/unic/*.h $(DESTDIR)$(prefix)/include/unic
 	install -m 644 doc/man/*.1 $(DESTDIR)$(prefix)/share/man/man1
+	install -m 644 doc/man/*.4 $(DESTDIR)$(prefix)/share/man/man4
 
 clean:
 	rm -rf '$(O)'
