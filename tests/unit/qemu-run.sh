@@ -27,7 +27,7 @@ seconds=
 # run OPTION... -- COMMAND...: sets $status and $seconds; the output goes to $work/{out,err}.
 run() {
   local start=$SECONDS
-  "$root/qemu/run" --module none "$@" >"$work/out" 2>"$work/err"
+  "$root/qemu/run" --module none --timeout 300 "$@" >"$work/out" 2>"$work/err"
   status=$?
   seconds=$((SECONDS - start))
 }
