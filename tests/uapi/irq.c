@@ -177,10 +177,11 @@ TEST(irq_intx)
 
 TEST(irq_msix_every_vector)
 {
-	int fd = node_own(E1000E), events[E1000E_VECTORS], i, j;
+	int fd = node_own(E1000E), events[E1000E_VECTORS], edu, i, j;
 	void *regs = map(fd, region_get(fd, 0).offset, 0x20000, PROT_READ | PROT_WRITE);
 	struct userpci_uapi_info info = SIZED(userpci_uapi_info);
 	uint32_t ivar = 0;
+	void *edu_regs;
 
 	CHECK_EQ(call(fd, USERPCI_GET_INFO, &info), 0);
 	CHECK_EQ(info.num_msix, E1000E_VECTORS);
@@ -203,7 +204,14 @@ TEST(irq_msix_every_vector)
 	}
 	for (i = 0; i < E1000E_VECTORS; i++)
 		close(events[i]);
-	usleep(200000); /* QEMU 7.2 aborts when its throttling timers, of 128 us, find MSI-X off */
+	/*
+	 * QEMU 7.2 aborts when its throttling timers, of 128 us, find MSI-X off. Its timers expire in
+	 * order: when edu's, of 100 ms, has, so have they.
+	 */
+	edu = node_own(EDU);
+	edu_regs = edu_map(edu);
+	edu_dma_start(edu_regs, EDU_MEMORY, 0, 4, 1); /* to nowhere: bus mastering is off */
+	edu_dma_wait(edu_regs);
 	munmap(regs, 0x20000);
 	close(fd);
 }
