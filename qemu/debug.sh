@@ -75,7 +75,7 @@ debug_configure() {
 debug_compile() {
   say "compiling: about ten minutes on two processors, once"
   debug_make vmlinux modules 2>&1 | tee "$work/log" | awk -v me="$me" '
-    /^  (CC|AS) / && ++n % 200 == 0 { print me ": " n " files of about 1450" }' >&2 || {
+    /^  (CC|AS) / && ++n % 200 == 0 { print me ": " n " files of about 1450"; fflush() }' >&2 || {
     grep -iE -B 2 -A 5 'error' "$work/log" | tail -n 40 >&2
     die "the kernel could not be compiled"
   }
@@ -91,7 +91,7 @@ debug_headers() {
       echo .config
       echo Module.symvers
       find . arch/x86 -maxdepth 1 -name 'Makefile*'
-      find include scripts arch/x86/include arch/x86/scripts -type f -o -type l
+      find include scripts arch/x86/include -type f -o -type l
       find arch/x86 -name Kbuild.platforms -o -name Platform
       [ ! -e tools/objtool/objtool ] || echo tools/objtool/objtool
     } | tar -cf - -T - | tar -xf - -C "$to"
