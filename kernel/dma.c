@@ -207,8 +207,7 @@ void userpci_dma_stop(struct userpci_device *u, bool forgotten)
 	struct userpci_buffer *buffer;
 	unsigned long handle;
 
-	xa_for_each(&u->buffers, handle, buffer)
-	{
+	xa_for_each (&u->buffers, handle, buffer) {
 		if (forgotten)
 			buffer_retire(u, handle);
 		else
@@ -223,8 +222,7 @@ static struct userpci_buffer *buffer_adopt(struct userpci_device *u, u64 bytes, 
 	unsigned long i;
 	u64 page;
 
-	xa_for_each(&u->buffers, i, buffer)
-	{
+	xa_for_each (&u->buffers, i, buffer) {
 		if (!buffer->retained || buffer->bytes != bytes ||
 		    buffer->iova + bytes - 1 > dma_get_mask(&u->pdev->dev))
 			continue;
