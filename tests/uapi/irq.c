@@ -205,8 +205,8 @@ TEST(irq_msix_every_vector)
 	for (i = 0; i < E1000E_VECTORS; i++)
 		close(events[i]);
 	/*
-	 * QEMU 7.2 aborts when its throttling timers, of 128 us, find MSI-X off. Its timers expire in
-	 * order: when edu's, of 100 ms, has, so have they.
+	 * QEMU 7.2 aborts when its throttling timers, of 128 us, find MSI-X off. Timers expire
+	 * in order: when edu's, of 100 ms, has expired, so have they.
 	 */
 	edu = node_own(EDU);
 	edu_regs = edu_map(edu);
