@@ -584,7 +584,8 @@ static void check_unbind(struct trial *t)
 		munmap(t->va, t->bytes);
 		close(owner);
 	}
-	owner = node_own(PINLESS);
+	owner = node_open(pinless, O_RDWR);
+	CHECK_EQ(owner < 0 ? owner : 0, 0);
 	t->bytes = PAGE;
 	t->va = map(owner, region_get(owner, 2).offset, PAGE, PROT_READ);
 	dma_get(owner, PAGE);
@@ -600,6 +601,7 @@ TEST(failslab_unbind)
 	t.fd = open("/sys/bus/pci/drivers/userpci/unbind", O_WRONLY | O_CLOEXEC);
 	CHECK(t.fd >= 0);
 	sweep("unbind", &t);
+	munmap(t.va, t.bytes);
 	close(owner);
 	close(t.fd);
 	check_pinless();

@@ -9,6 +9,7 @@ sed -n '/^```c$/,/^```$/p' README.md | sed '1d;$d' >/tmp/my.c
 check readme_compiles 0 "" cc -Wall -Wextra -Werror -Iinclude -o /tmp/my /tmp/my.c \
   "$O/lib/libuserpci.a"
 check readme_length 0 "" test "$(wc -l </tmp/my.c)" -le 32
+check edu_length 0 "" test "$(wc -l <userspace/examples/edu.c)" -lt 200
 check readme_unbound 1 "userpci bind" /tmp/my "$(address 1234:11e8)"
 userpci bind -d 1234:11e8 >/dev/null
 check readme_identification 0 "edu: identification 0x010000ed" /tmp/my "$(address 1234:11e8)"

@@ -126,8 +126,7 @@ static int dma(struct edu *edu, uint64_t source, uint64_t target, uint32_t direc
 	userpci_write64(&edu->regs, EDU_DMA_SOURCE, source);
 	userpci_write64(&edu->regs, EDU_DMA_TARGET, target);
 	userpci_write64(&edu->regs, EDU_DMA_COUNT, EDU_CHUNK);
-	userpci_wmb(); /* the buffer's contents before the command that makes the device read them
-			*/
+	userpci_wmb(); /* the buffer's contents before the command to read them */
 	userpci_write64(&edu->regs, EDU_DMA_COMMAND, EDU_DMA_START | EDU_DMA_IRQ | direction);
 	return wait_cause(edu, EDU_CAUSE_DMA);
 }
@@ -173,9 +172,7 @@ static int run(struct edu *edu)
 		err = factorial_by_polling(edu);
 	if (!err)
 		err = factorial_by_interrupt(edu);
-	if (!err)
-		err = dma_there_and_back(edu);
-	return err;
+	return err ? err : dma_there_and_back(edu);
 }
 
 int main(int argc, char **argv)
