@@ -128,7 +128,7 @@ $(TOOLS) $(UNIT) $(GUEST):
 	$(Q)$(CC) $(CFLAGS_ALL) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LDFLAGS_ALL) $(LIBS)
 
 module:
-	$(Q)scripts/build-module '$(KERNEL)' '$(abspath $(O))' $(VERSION) \
+	+$(Q)scripts/build-module '$(KERNEL)' '$(abspath $(O))' $(VERSION) \
 		$(if $(C),C=$(C)) $(if $(V),V=$(V))
 
 # The next three install what they need, and say so first.
