@@ -103,8 +103,10 @@ static pid_t start(void (*work)(const char *address), const char *address)
 	pid_t pid = fork();
 
 	CHECK(pid >= 0);
-	while (!pid)
+	while (!pid) {
 		work(address);
+		pause_us(500); /* whoever has the device may need the processor */
+	}
 	return pid;
 }
 
