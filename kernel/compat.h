@@ -6,6 +6,7 @@
 #include <linux/version.h>
 #include <linux/device.h>
 #include <linux/eventfd.h>
+#include <linux/fs.h>
 #include <linux/mm.h>
 #include <linux/pci.h>
 
@@ -27,15 +28,6 @@ static inline void vm_flags_clear(struct vm_area_struct *vma, vm_flags_t flags)
 }
 #endif
 
-static inline struct class *userpci_class_create(const char *name)
-{
-#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 4, 0)
-	return class_create(THIS_MODULE, name);
-#else
-	return class_create(name);
-#endif
-}
-
 static inline void userpci_eventfd_signal(struct eventfd_ctx *ctx)
 {
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 8, 0)
@@ -53,6 +45,72 @@ static inline void userpci_zap_vma(struct vm_area_struct *vma, unsigned long sta
 	zap_vma_ptes(vma, start, size);
 #else
 	zap_special_vma_range(vma, start, size);
+#endif
+}
+
+/* shmem's own mmap, after vma_set_file(). */
+static inline int userpci_call_mmap(struct file *file, struct vm_area_struct *vma)
+{
+	return file->f_op->mmap(file, vma);
+}
+
+/* Registers in large pages: from 6.12 on; before, a VM_PFNMAP area cannot have any. */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 12, 0) && defined(CONFIG_ARCH_SUPPORTS_PMD_PFNMAP)
+#define USERPCI_HUGE		     true
+#define USERPCI_HUGE_FAULT(function) .huge_fault = function,
+#else
+#define USERPCI_HUGE false
+#define USERPCI_HUGE_FAULT(function)
+#endif
+
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 17, 0)
+#include <linux/pfn_t.h>
+#define USERPCI_PFN(pfn) __pfn_to_pfn_t(pfn, PFN_DEV)
+#else
+#define USERPCI_PFN(pfn) (pfn)
+#endif
+
+static inline vm_fault_t userpci_insert_pfn(struct vm_fault *vmf, unsigned long address,
+					    unsigned long pfn, unsigned int order)
+{
+	if (!order)
+		return vmf_insert_pfn(vmf->vma, address, pfn);
+#ifdef CONFIG_ARCH_SUPPORTS_PMD_PFNMAP
+	if (order == PMD_ORDER)
+		return vmf_insert_pfn_pmd(vmf, USERPCI_PFN(pfn), vmf->flags & FAULT_FLAG_WRITE);
+#endif
+#ifdef CONFIG_ARCH_SUPPORTS_PUD_PFNMAP
+	if (order == PUD_ORDER)
+		return vmf_insert_pfn_pud(vmf, USERPCI_PFN(pfn), vmf->flags & FAULT_FLAG_WRITE);
+#endif
+	return VM_FAULT_FALLBACK;
+}
+
+/* Whether the first page, just mapped, is write-combining: x86 may choose another type. */
+static inline bool userpci_obtained_wc(struct vm_area_struct *vma)
+{
+#ifdef CONFIG_X86
+	pgprot_t prot;
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 12, 0)
+	spinlock_t *lock;
+	pte_t *pte;
+
+	if (follow_pte(vma->vm_mm, vma->vm_start, &pte, &lock))
+		return false;
+	prot = pte_pgprot(*pte);
+	__acquire(lock); /* what sparse does not know of follow_pte() */
+	pte_unmap_unlock(pte, lock);
+#else
+	struct follow_pfnmap_args args = { .vma = vma, .address = vma->vm_start };
+
+	if (follow_pfnmap_start(&args))
+		return false;
+	prot = args.pgprot;
+	follow_pfnmap_end(&args);
+#endif
+	return (pgprot_val(prot) & _PAGE_CACHE_MASK) == cachemode2protval(_PAGE_CACHE_MODE_WC);
+#else
+	return true;
 #endif
 }
 

@@ -72,26 +72,16 @@ int userpci_config_read(struct userpci_file *uf, void *arg)
 {
 	struct userpci_uapi_config *c = arg;
 	struct pci_dev *pdev = uf->u->pdev;
-	u8 byte = 0;
-	u16 word = 0;
+	u32 value;
 	int err;
 
 	err = check(pdev, c);
 	if (err)
 		return err;
-	switch (c->width) {
-	case 1:
-		err = pci_user_read_config_byte(pdev, c->offset, &byte);
-		c->value = byte;
-		break;
-	case 2:
-		err = pci_user_read_config_word(pdev, c->offset, &word);
-		c->value = word;
-		break;
-	default:
-		err = pci_user_read_config_dword(pdev, c->offset, &c->value);
-	}
-	return err ? -EIO : 0;
+	if (pci_user_read_config_dword(pdev, c->offset & ~3, &value))
+		return -EIO;
+	c->value = (value >> (8 * (c->offset & 3))) & GENMASK(8 * c->width - 1, 0);
+	return 0;
 }
 
 int userpci_config_write(struct userpci_file *uf, void *arg)

@@ -1,15 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/*
- * Contiguous DMA buffers.
- *
- * The pages are the module's own, within the device's mask, and then mapped for the device. So a
- * buffer outlives the device: at removal its DMA mapping goes, while processes keep reading its
- * contents. Memory of dma_alloc_coherent() would have to be freed before the driver is unbound.
- */
+/* DMA buffers: their names, their addresses for the device, and how long they live. */
 #include <linux/dma-mapping.h>
-#include <linux/gfp.h>
+#include <linux/fs.h>
 #include <linux/highmem.h>
 #include <linux/moduleparam.h>
+#include <linux/nospec.h>
+#include <linux/slab.h>
 
 #include "internal.h"
 
@@ -17,25 +13,65 @@ static unsigned int dma_limit_mb;
 module_param(dma_limit_mb, uint, 0644);
 MODULE_PARM_DESC(dma_limit_mb, "most DMA memory of one device in MiB (0: no limit)");
 
-static void free_pages_of(struct page *pages, u64 bytes)
+/* Counts memory as the device's until its last page is free. */
+static bool charge(struct userpci_device *u, s64 bytes)
 {
-	u64 i;
+	u64 limit = (u64)READ_ONCE(dma_limit_mb) << 20;
+	bool fits;
 
-	for (i = 0; i < bytes >> PAGE_SHIFT; i++)
-		__free_page(pages + i);
+	spin_lock_irq(&u->irq_lock);
+	fits = bytes < 0 || !limit || u->stats->dma_bytes + bytes <= limit;
+	if (fits)
+		WRITE_ONCE(u->stats->dma_bytes, u->stats->dma_bytes + bytes);
+	spin_unlock_irq(&u->irq_lock);
+	return fits;
 }
 
 static void buffer_release(struct kref *ref)
 {
 	struct userpci_buffer *buffer = container_of(ref, struct userpci_buffer, ref);
 
-	free_pages_of(buffer->pages, buffer->bytes);
+	userpci_pages_put(buffer);
+	charge(buffer->u, -buffer->bytes);
+	put_device(&buffer->u->dev);
+	kvfree(buffer->chunks);
+	kvfree(buffer->pages);
 	kfree(buffer);
 }
 
 void userpci_buffer_put(struct userpci_buffer *buffer)
 {
 	kref_put(&buffer->ref, buffer_release);
+}
+
+/* A buffer with its pages, not yet the device's. User memory is pinned: not under u->lock. */
+static struct userpci_buffer *buffer_create(struct userpci_device *u,
+					    const struct userpci_uapi_dma *a)
+{
+	struct userpci_buffer *buffer;
+	int err;
+
+	if (!charge(u, a->bytes))
+		return ERR_PTR(-EDQUOT);
+	buffer = kzalloc(sizeof(*buffer), GFP_KERNEL_ACCOUNT);
+	if (!buffer) {
+		charge(u, -a->bytes);
+		return ERR_PTR(-ENOMEM);
+	}
+	kref_init(&buffer->ref);
+	buffer->u = u;
+	get_device(&u->dev);
+	buffer->kind = a->kind;
+	buffer->bytes = a->bytes;
+	strscpy(buffer->name, a->name, sizeof(buffer->name));
+	buffer->pages = kvcalloc(a->bytes >> PAGE_SHIFT, sizeof(*buffer->pages),
+				 GFP_KERNEL_ACCOUNT);
+	err = buffer->pages ? userpci_pages_get(buffer, a->address) : -ENOMEM;
+	if (err) {
+		userpci_buffer_put(buffer);
+		return ERR_PTR(err);
+	}
+	return buffer;
 }
 
 /* The owner's buffer of that handle, or NULL. */
@@ -47,142 +83,138 @@ static struct userpci_buffer *buffer_get(struct userpci_device *u, unsigned long
 }
 
 /*
- * The buffer that holds the mmap range [offset, offset + bytes), with a reference, and the range's
- * first page frame; NULL: none does. Under u->lock.
+ * The buffer that holds the mmap range [offset, offset + bytes), with a reference, and where in it
+ * that is; NULL: none does. Under u->lock.
  */
 struct userpci_buffer *userpci_buffer_find(struct userpci_device *u, u64 offset, u64 bytes,
-					   unsigned long *pfn)
+					   u64 *inside)
 {
 	struct userpci_buffer *buffer;
-	u64 inside;
 
-	if (offset < USERPCI_DMA_OFFSET)
+	if (offset < USERPCI_DMA_OFFSET || offset >= USERPCI_STATS_OFFSET)
 		return NULL;
 	offset -= USERPCI_DMA_OFFSET;
-	if (offset / USERPCI_DMA_WINDOW >= USERPCI_DMA_BUFFERS)
-		return NULL;
-	inside = offset % USERPCI_DMA_WINDOW;
+	*inside = offset % USERPCI_DMA_WINDOW;
 	buffer = buffer_get(u, offset / USERPCI_DMA_WINDOW);
-	if (!buffer || inside >= buffer->bytes || bytes > buffer->bytes - inside)
+	if (!buffer || buffer->kind == USERPCI_DMA_PINNED || *inside >= buffer->bytes ||
+	    bytes > buffer->bytes - *inside)
 		return NULL;
 	kref_get(&buffer->ref);
-	*pfn = page_to_pfn(buffer->pages) + (inside >> PAGE_SHIFT);
 	return buffer;
 }
 
-/* Contiguous zeroed pages, each with a reference of its own: sizes need not be powers of 2. */
-static struct page *alloc_contiguous(struct device *dev, u64 bytes, gfp_t zone)
+static void buffer_unmap(struct userpci_buffer *buffer)
 {
-	gfp_t gfp = GFP_KERNEL_ACCOUNT | __GFP_ZERO | __GFP_NOWARN | __GFP_RETRY_MAYFAIL | zone;
-	unsigned int order = get_order(bytes);
-	struct page *pages;
-	u64 i;
-
-	pages = alloc_pages_node(dev_to_node(dev), gfp, order);
-	if (!pages)
-		return NULL;
-	split_page(pages, order);
-	for (i = bytes >> PAGE_SHIFT; i < 1ULL << order; i++)
-		__free_page(pages + i);
-	return pages;
+	dma_unmap_sgtable(&buffer->u->pdev->dev, &buffer->sgt, DMA_BIDIRECTIONAL, 0);
+	sg_free_table(&buffer->sgt);
 }
 
-/* The highest address that the function can reach without an IOMMU. */
-static u64 reach(struct device *dev)
+/*
+ * Notes the pieces, and their end as one more. A bounce buffer would be no memory that both sides
+ * share.
+ */
+static int note_chunks(struct userpci_buffer *buffer)
 {
-	return min_not_zero(dma_get_mask(dev), dev->bus_dma_limit);
-}
+	struct userpci_chunk *chunk;
+	struct scatterlist *sg;
+	u64 offset = 0, next = 0;
+	u32 n = 0;
+	int i;
 
-/* Gives the pages an iova. Fails where they are out of the device's reach: no bounce buffers. */
-static int map_for_device(struct userpci_device *u, struct userpci_buffer *buffer)
-{
-	struct device *dev = &u->pdev->dev;
-	u64 last = page_to_phys(buffer->pages) + buffer->bytes - 1;
-
-	/* Checked here because the DMA API would warn in the log, or take a bounce buffer. */
-	if (!userpci_iommu_translates(u) && last > reach(dev))
+	chunk = kvcalloc(buffer->sgt.nents + 1, sizeof(*chunk), GFP_KERNEL_ACCOUNT);
+	if (!chunk)
 		return -ENOMEM;
-	buffer->iova = dma_map_page(dev, buffer->pages, 0, buffer->bytes, DMA_BIDIRECTIONAL);
-	if (dma_mapping_error(dev, buffer->iova))
-		return -ENOMEM;
-	if (dma_need_sync(dev, buffer->iova)) {
-		dma_unmap_page(dev, buffer->iova, buffer->bytes, DMA_BIDIRECTIONAL);
-		return -EOPNOTSUPP;
+	for_each_sgtable_dma_sg (&buffer->sgt, sg, i) {
+		if (dma_need_sync(&buffer->u->pdev->dev, sg_dma_address(sg))) {
+			kvfree(chunk);
+			return -EOPNOTSUPP;
+		}
+		if (!n || sg_dma_address(sg) != next)
+			chunk[n++] = (struct userpci_chunk){ offset, sg_dma_address(sg) };
+		next = sg_dma_address(sg) + sg_dma_len(sg);
+		offset += sg_dma_len(sg);
 	}
+	chunk[n].offset = offset;
+	buffer->chunks = chunk;
+	buffer->num_chunks = n;
 	return 0;
 }
 
-static int buffer_fill(struct userpci_device *u, struct userpci_buffer *buffer)
+/* Gives the pages their iova. */
+static int buffer_map(struct userpci_buffer *buffer)
 {
-	static const struct {
-		gfp_t zone;
-		u64 widest; /* the zone is for masks up to this */
-	} zones[] = { { 0, U64_MAX }, { GFP_DMA32, U64_MAX }, { GFP_DMA, DMA_BIT_MASK(32) - 1 } };
-	u64 mask = reach(&u->pdev->dev);
-	unsigned int i = 0;
-	int err = -ENOMEM;
+	struct device *dev = &buffer->u->pdev->dev;
+	int err;
 
-	/* Pages above 4 GiB would only be allocated, cleared and given back. */
-	if (!userpci_iommu_translates(u) && mask <= DMA_BIT_MASK(32))
-		i = 1;
-	for (; i < ARRAY_SIZE(zones) && mask <= zones[i].widest; i++) {
-		buffer->pages = alloc_contiguous(&u->pdev->dev, buffer->bytes, zones[i].zone);
-		if (!buffer->pages)
-			continue;
-		err = map_for_device(u, buffer);
-		if (!err)
-			return 0;
-		free_pages_of(buffer->pages, buffer->bytes);
+	/* The mask may have changed; the DMA API would warn in the log, or take a bounce buffer. */
+	if (!userpci_in_reach(buffer))
+		return -EOPNOTSUPP;
+	err = sg_alloc_table_from_pages(&buffer->sgt, buffer->pages, buffer->count, 0,
+					buffer->bytes, GFP_KERNEL_ACCOUNT);
+	if (err)
+		return err;
+	if (dma_map_sgtable(dev, &buffer->sgt, DMA_BIDIRECTIONAL, 0)) {
+		sg_free_table(&buffer->sgt);
+		return -ENOMEM;
 	}
+	err = note_chunks(buffer);
+	if (err)
+		buffer_unmap(buffer);
 	return err;
 }
 
-static bool over_limit(struct userpci_device *u, u64 bytes)
-{
-	u64 limit = (u64)READ_ONCE(dma_limit_mb) << 20;
-
-	return limit && u->dma_bytes + bytes > limit;
-}
-
-static struct userpci_buffer *buffer_create(struct userpci_device *u, u64 bytes, u32 *handle)
+static struct userpci_buffer *search(struct userpci_device *u, struct userpci_uapi_dma_get *a)
 {
 	struct userpci_buffer *buffer;
+	unsigned long handle;
+
+	if (!a->flags)
+		return buffer_get(u, a->handle);
+	xa_for_each (&u->buffers, handle, buffer) {
+		if (buffer->retained)
+			continue;
+		if (a->flags == USERPCI_DMA_NEXT ? handle < a->handle
+						 : !*a->name || strcmp(buffer->name, a->name))
+			continue;
+		a->handle = handle;
+		return buffer;
+	}
+	return NULL;
+}
+
+static bool name_taken(struct userpci_device *u, const char *name)
+{
+	struct userpci_uapi_dma_get a = { .flags = USERPCI_DMA_NAMED };
+
+	strscpy(a.name, name, sizeof(a.name));
+	return search(u, &a);
+}
+
+/* Makes it the device's, under u->lock. */
+static int buffer_enter(struct userpci_buffer *buffer, u32 *handle)
+{
+	struct userpci_device *u = buffer->u;
 	int err;
 
-	if (bytes > PAGE_SIZE << USERPCI_MAX_ORDER)
-		return ERR_PTR(-ENOMEM);
-	if (over_limit(u, bytes))
-		return ERR_PTR(-EDQUOT);
-	buffer = kzalloc(sizeof(*buffer), GFP_KERNEL_ACCOUNT);
-	if (!buffer)
-		return ERR_PTR(-ENOMEM);
-	kref_init(&buffer->ref);
-	buffer->bytes = bytes;
-	err = buffer_fill(u, buffer);
+	if (u->gone)
+		return -ENODEV;
+	if (name_taken(u, buffer->name))
+		return -EEXIST;
+	err = buffer_map(buffer);
 	if (err)
-		goto free_buffer;
+		return err;
 	err = xa_alloc(&u->buffers, handle, buffer, XA_LIMIT(0, USERPCI_DMA_BUFFERS - 1),
 		       GFP_KERNEL_ACCOUNT);
 	if (err)
-		goto unmap;
-	u->dma_bytes += bytes;
-	return buffer;
-
-unmap:
-	err = err == -EBUSY ? -ENOSPC : err;
-	dma_unmap_page(&u->pdev->dev, buffer->iova, bytes, DMA_BIDIRECTIONAL);
-	free_pages_of(buffer->pages, bytes);
-free_buffer:
-	kfree(buffer);
-	return ERR_PTR(err);
+		buffer_unmap(buffer);
+	return err == -EBUSY ? -ENOSPC : err;
 }
 
 static void buffer_retire(struct userpci_device *u, unsigned long handle)
 {
 	struct userpci_buffer *buffer = xa_erase(&u->buffers, handle);
 
-	dma_unmap_page(&u->pdev->dev, buffer->iova, buffer->bytes, DMA_BIDIRECTIONAL);
-	u->dma_bytes -= buffer->bytes;
+	buffer_unmap(buffer);
 	userpci_buffer_put(buffer);
 }
 
@@ -215,59 +247,116 @@ void userpci_dma_stop(struct userpci_device *u, bool forgotten)
 	}
 }
 
-/* A retained buffer of this size within the mask, zeroed, and its handle; NULL: there is none. */
-static struct userpci_buffer *buffer_adopt(struct userpci_device *u, u64 bytes, u32 *handle)
+/* A retained buffer that serves, cleared; NULL: there is none. Nobody maps it any more. */
+static struct userpci_buffer *buffer_adopt(struct userpci_device *u, struct userpci_uapi_dma *a)
 {
 	struct userpci_buffer *buffer;
 	unsigned long i;
 	u64 page;
 
+	if (u->gone || a->kind > USERPCI_DMA_CHUNKED || name_taken(u, a->name))
+		return NULL;
 	xa_for_each (&u->buffers, i, buffer) {
-		if (!buffer->retained || buffer->bytes != bytes ||
-		    buffer->iova + bytes - 1 > dma_get_mask(&u->pdev->dev))
+		if (!buffer->retained || buffer->kind != a->kind || buffer->bytes != a->bytes ||
+		    kref_read(&buffer->ref) != 1 || !userpci_in_reach(buffer))
 			continue;
-		for (page = 0; page < bytes >> PAGE_SHIFT; page++)
-			clear_highpage(buffer->pages + page);
+		for (page = 0; page < buffer->count; page++)
+			clear_highpage(buffer->pages[page]);
+		strscpy(buffer->name, a->name, sizeof(buffer->name));
 		buffer->retained = false;
-		*handle = i;
+		a->handle = i;
 		return buffer;
 	}
 	return NULL;
 }
 
+static u64 mmap_offset(const struct userpci_buffer *buffer, u32 handle)
+{
+	if (buffer->kind == USERPCI_DMA_PINNED)
+		return 0;
+	return USERPCI_DMA_OFFSET + handle * USERPCI_DMA_WINDOW;
+}
+
+static int check(const struct userpci_uapi_dma *a)
+{
+	if (!a->bytes || a->kind > USERPCI_DMA_PINNED || a->reserved || a->reserved2)
+		return -EINVAL;
+	if (strnlen(a->name, sizeof(a->name)) == sizeof(a->name))
+		return -EINVAL;
+	if (a->kind == USERPCI_DMA_PINNED ? (a->address | a->bytes) & ~PAGE_MASK : a->address)
+		return -EINVAL;
+	/* Also keeps the rounding from an overflow. */
+	return a->bytes > USERPCI_DMA_WINDOW ? -ENOMEM : 0;
+}
+
+/* Takes u->lock itself: see buffer_create(). */
 int userpci_dma_alloc(struct userpci_file *uf, void *arg)
 {
 	struct userpci_uapi_dma *a = arg;
+	struct userpci_device *u = uf->u;
 	struct userpci_buffer *buffer;
-	u32 handle;
+	int err;
 
-	if (!a->bytes || a->flags || a->reserved)
+	err = check(a);
+	if (err)
+		return err;
+	a->bytes = PAGE_ALIGN(a->bytes);
+	mutex_lock(&u->lock);
+	buffer = buffer_adopt(u, a);
+	if (!buffer) {
+		mutex_unlock(&u->lock);
+		buffer = buffer_create(u, a);
+		if (IS_ERR(buffer))
+			return PTR_ERR(buffer);
+		mutex_lock(&u->lock);
+		err = buffer_enter(buffer, &a->handle);
+	}
+	if (!err) {
+		a->iova = buffer->chunks[0].iova;
+		a->offset = mmap_offset(buffer, a->handle);
+		a->chunks = buffer->num_chunks;
+	}
+	mutex_unlock(&u->lock);
+	if (err)
+		userpci_buffer_put(buffer);
+	return err;
+}
+
+int userpci_dma_get(struct userpci_file *uf, void *arg)
+{
+	struct userpci_uapi_dma_get *a = arg;
+	struct userpci_chunk *chunk;
+	struct userpci_buffer *buffer;
+
+	if (a->flags & (a->flags - 1) || a->flags > USERPCI_DMA_NAMED || a->reserved ||
+	    strnlen(a->name, sizeof(a->name)) == sizeof(a->name))
 		return -EINVAL;
-	/* Also keeps the rounding from an overflow. */
-	if (a->bytes > USERPCI_DMA_WINDOW)
-		return -ENOMEM;
-	buffer = buffer_adopt(uf->u, PAGE_ALIGN(a->bytes), &handle);
+	buffer = search(uf->u, a);
 	if (!buffer)
-		buffer = buffer_create(uf->u, PAGE_ALIGN(a->bytes), &handle);
-	if (IS_ERR(buffer))
-		return PTR_ERR(buffer);
+		return -ENOENT;
+	if (a->chunk >= buffer->num_chunks)
+		return -ERANGE;
+	chunk = &buffer->chunks[array_index_nospec(a->chunk, buffer->num_chunks)];
+	a->kind = buffer->kind;
 	a->bytes = buffer->bytes;
-	a->iova = buffer->iova;
-	a->offset = USERPCI_DMA_OFFSET + handle * USERPCI_DMA_WINDOW;
-	a->handle = handle;
+	a->offset = mmap_offset(buffer, a->handle);
+	a->references = buffer->file ? file_count(buffer->file) : kref_read(&buffer->ref);
+	a->chunks = buffer->num_chunks;
+	a->chunk_offset = chunk->offset;
+	a->chunk_bytes = chunk[1].offset - chunk->offset;
+	a->chunk_iova = chunk->iova;
+	memcpy(a->name, buffer->name, sizeof(a->name));
 	return 0;
 }
 
 int userpci_dma_set_mask(struct userpci_file *uf, void *arg)
 {
 	struct userpci_uapi_dma_mask *a = arg;
-	struct userpci_device *u = uf->u;
-	unsigned long handle;
+	struct userpci_uapi_dma_get any = { .flags = USERPCI_DMA_NEXT };
 
 	if (a->bits < 24 || a->bits > 64)
 		return -EINVAL;
-	for (handle = 0; handle < USERPCI_DMA_BUFFERS; handle++)
-		if (buffer_get(u, handle))
-			return -EBUSY;
-	return dma_set_mask_and_coherent(&u->pdev->dev, DMA_BIT_MASK(a->bits));
+	if (search(uf->u, &any))
+		return -EBUSY;
+	return dma_set_mask_and_coherent(&uf->u->pdev->dev, DMA_BIT_MASK(a->bits));
 }

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The character device: open, release, read, write, poll, and the table of ioctl commands. */
 #include <linux/fs.h>
+#include <linux/mm.h>
 #include <linux/iommu.h>
 #include <linux/nospec.h>
+#include <linux/pid.h>
+#include <linux/pm_runtime.h>
 #include <linux/poll.h>
 #include <linux/security.h>
 #include <linux/slab.h>
@@ -45,6 +48,9 @@ static int become_owner(struct userpci_device *u, struct userpci_file *uf)
 	if (err)
 		return err;
 	u->owner = uf;
+	u->leaving = false;
+	u->stats->owner = task_tgid_nr(current);
+	userpci_state(u, USERPCI_STATE_OWNED, true);
 	return 0;
 }
 
@@ -52,21 +58,19 @@ static int userpci_open(struct inode *inode, struct file *file)
 {
 	struct userpci_device *u = container_of(inode->i_cdev, struct userpci_device, cdev);
 	struct userpci_file *uf;
-	int err = 0;
+	int err;
 
 	if (!(file->f_mode & FMODE_READ))
 		return -EACCES;
 	uf = kzalloc(sizeof(*uf), GFP_KERNEL_ACCOUNT);
 	if (!uf)
 		return -ENOMEM;
-	uf->ones = alloc_page(GFP_KERNEL_ACCOUNT);
-	if (!uf->ones) {
-		err = -ENOMEM;
-		goto free_file;
-	}
-	memset(page_address(uf->ones), 0xff, PAGE_SIZE);
 	uf->u = u;
-	uf->seen = atomic_read(&u->events);
+	uf->seen = atomic_read(&u->interrupts);
+	/* Until release: a function that nobody has open may sleep (power/control of sysfs). */
+	err = pm_runtime_resume_and_get(&u->pdev->dev);
+	if (err)
+		goto free_file;
 
 	mutex_lock(&u->lock);
 	if (file->f_mode & FMODE_WRITE)
@@ -75,14 +79,14 @@ static int userpci_open(struct inode *inode, struct file *file)
 		err = -ENODEV;
 	mutex_unlock(&u->lock);
 	if (err)
-		goto free_ones;
+		goto put_power;
 
 	get_device(&u->dev);
 	file->private_data = uf;
 	return nonseekable_open(inode, file);
 
-free_ones:
-	__free_page(uf->ones);
+put_power:
+	pm_runtime_put(&u->pdev->dev);
 free_file:
 	kfree(uf);
 	return err;
@@ -94,11 +98,17 @@ free_file:
  */
 static void release_owner(struct userpci_device *u)
 {
+	/* A removal that waits for this one has the lock: it does all that is left to do. */
+	WRITE_ONCE(u->leaving, true);
+	wake_up_all(&u->wait);
 	device_lock(&u->pdev->dev);
 	mutex_lock(&u->lock);
 	if (!u->gone)
 		userpci_dma_stop(u, userpci_quiesce(u));
+	userpci_events_to(u, NULL);
 	u->owner = NULL;
+	u->stats->owner = 0;
+	userpci_state(u, USERPCI_STATE_OWNED, false);
 	mutex_unlock(&u->lock);
 	device_unlock(&u->pdev->dev);
 }
@@ -110,7 +120,9 @@ static int userpci_release(struct inode *inode, struct file *file)
 
 	if (file->f_mode & FMODE_WRITE)
 		release_owner(u);
-	__free_page(uf->ones);
+	pm_runtime_put(&u->pdev->dev);
+	if (uf->ones)
+		__free_page(uf->ones);
 	kfree(uf);
 	put_device(&u->dev);
 	return 0;
@@ -121,31 +133,31 @@ static ssize_t userpci_read(struct file *file, char __user *to, size_t size, lof
 {
 	struct userpci_file *uf = file->private_data;
 	struct userpci_device *u = uf->u;
-	u32 events;
+	u32 count;
 	int err;
 
-	if (size != sizeof(events))
+	if (size != sizeof(count))
 		return -EINVAL;
 	for (;;) {
-		events = atomic_read(&u->events);
+		count = atomic_read(&u->interrupts);
 		if (READ_ONCE(u->gone))
 			return -ENODEV;
-		if (events != uf->seen)
+		if (count != uf->seen)
 			break;
 		if (!READ_ONCE(u->irq_count))
 			return -EIO;
 		if (file->f_flags & O_NONBLOCK)
 			return -EAGAIN;
-		err = wait_event_interruptible(u->wait, atomic_read(&u->events) != uf->seen ||
+		err = wait_event_interruptible(u->wait, atomic_read(&u->interrupts) != uf->seen ||
 								READ_ONCE(u->gone) ||
 								!READ_ONCE(u->irq_count));
 		if (err)
 			return err;
 	}
-	if (put_user(events, (u32 __user *)to))
+	if (put_user(count, (u32 __user *)to))
 		return -EFAULT;
-	uf->seen = events;
-	return sizeof(events);
+	uf->seen = count;
+	return sizeof(count);
 }
 
 /* UIO's irqcontrol: 1 unmasks, 0 masks. */
@@ -182,36 +194,27 @@ static __poll_t userpci_poll(struct file *file, poll_table *wait)
 	poll_wait(file, &u->wait, wait);
 	if (READ_ONCE(u->gone))
 		return EPOLLHUP | EPOLLERR;
-	return atomic_read(&u->events) != uf->seen ? EPOLLIN | EPOLLRDNORM : 0;
+	return atomic_read(&u->interrupts) != uf->seen ? EPOLLIN | EPOLLRDNORM : 0;
 }
-
-union argument {
-	struct userpci_uapi_info info;
-	struct userpci_uapi_region region;
-	struct userpci_uapi_access access;
-	struct userpci_uapi_config config;
-	struct userpci_uapi_dma_mask dma_mask;
-	struct userpci_uapi_dma dma;
-	struct userpci_uapi_irq irq;
-	struct userpci_uapi_irq_eventfd irq_eventfd;
-	struct userpci_uapi_irq_mask irq_mask;
-	struct userpci_uapi_bus_master bus_master;
-	struct userpci_uapi_reset reset;
-};
 
 #define ANYONE	(1u << 0) /* an observer may call it too */
 #define ANSWERS (1u << 1) /* the structure is copied back */
 #define RESETS	(1u << 2) /* under device_lock */
+#define LOCKS	(1u << 3) /* takes u->lock itself; all others run under it */
 
-/* A command's number is its place here. Each runs under u->lock, on a copy of its argument. */
+#define LARGEST 128 /* bytes of an argument */
+
+/* A command's number is its place here. Each runs on a copy of its argument. */
 static const struct command {
 	size_t size;	 /* of the structure in this version */
 	size_t smallest; /* of its first version */
 	unsigned int flags;
 	int (*run)(struct userpci_file *uf, void *arg);
 } commands[] = {
-#define COMMAND(name, type, last, flags_, function) \
-	[_IOC_NR(name)] = { sizeof(struct type), offsetofend(struct type, last), flags_, function }
+#define COMMAND(name, type, last, flags_, function)                                   \
+	[_IOC_NR(name)] = { sizeof(struct type) +                                     \
+				    BUILD_BUG_ON_ZERO(sizeof(struct type) > LARGEST), \
+			    offsetofend(struct type, last), flags_, function }
 	COMMAND(USERPCI_GET_INFO, userpci_uapi_info, numa_node, ANYONE | ANSWERS, userpci_get_info),
 	COMMAND(USERPCI_GET_REGION, userpci_uapi_region, wc_offset, ANYONE | ANSWERS,
 		userpci_get_region),
@@ -220,7 +223,7 @@ static const struct command {
 	COMMAND(USERPCI_CONFIG_READ, userpci_uapi_config, value, ANYONE | ANSWERS,
 		userpci_config_read),
 	COMMAND(USERPCI_DMA_SET_MASK, userpci_uapi_dma_mask, bits, 0, userpci_dma_set_mask),
-	COMMAND(USERPCI_DMA_ALLOC, userpci_uapi_dma, reserved, ANSWERS, userpci_dma_alloc),
+	COMMAND(USERPCI_DMA_ALLOC, userpci_uapi_dma, reserved, ANSWERS | LOCKS, userpci_dma_alloc),
 	COMMAND(USERPCI_DMA_FREE, userpci_uapi_dma, reserved, 0, userpci_dma_free),
 	COMMAND(USERPCI_IRQ_ENABLE, userpci_uapi_irq, reserved, 0, userpci_irq_enable),
 	COMMAND(USERPCI_IRQ_EVENTFD, userpci_uapi_irq_eventfd, reserved, 0, userpci_irq_eventfd),
@@ -228,6 +231,9 @@ static const struct command {
 	COMMAND(USERPCI_BUS_MASTER, userpci_uapi_bus_master, enable, 0, userpci_bus_master),
 	COMMAND(USERPCI_CONFIG_WRITE, userpci_uapi_config, value, 0, userpci_config_write),
 	COMMAND(USERPCI_RESET, userpci_uapi_reset, flags, RESETS, userpci_reset_call),
+	COMMAND(USERPCI_DMA_GET, userpci_uapi_dma_get, name, ANYONE | ANSWERS, userpci_dma_get),
+	COMMAND(USERPCI_IRQ_LIMIT, userpci_uapi_irq_limit, reserved, 0, userpci_irq_limit),
+	COMMAND(USERPCI_GET_MAP, userpci_uapi_map, offset, ANYONE | ANSWERS, userpci_get_map),
 #undef COMMAND
 };
 
@@ -236,6 +242,8 @@ static int run_command(const struct command *command, struct userpci_file *uf, v
 	struct userpci_device *u = uf->u;
 	int err;
 
+	if (command->flags & LOCKS)
+		return command->run(uf, arg);
 	if (command->flags & RESETS)
 		device_lock(&u->pdev->dev);
 	mutex_lock(&u->lock);
@@ -251,7 +259,7 @@ static long userpci_ioctl(struct file *file, unsigned int cmd, unsigned long use
 	struct userpci_file *uf = file->private_data;
 	void __user *uarg = (void __user *)user;
 	const struct command *command;
-	union argument arg = {};
+	u64 arg[LARGEST / sizeof(u64)] = {};
 	u32 size;
 	int err;
 
@@ -266,15 +274,15 @@ static long userpci_ioctl(struct file *file, unsigned int cmd, unsigned long use
 		return -EINVAL;
 	if (size > PAGE_SIZE)
 		return -E2BIG;
-	err = copy_struct_from_user(&arg, command->size, uarg, size);
+	err = copy_struct_from_user(arg, command->size, uarg, size);
 	if (err)
 		return err;
-	err = run_command(command, uf, &arg);
+	err = run_command(command, uf, arg);
 	if (err)
 		return err;
 	/* `size` is the caller's and stays as it is: the copy begins behind it. */
 	if ((command->flags & ANSWERS) &&
-	    copy_to_user(uarg + sizeof(u32), (u8 *)&arg + sizeof(u32),
+	    copy_to_user(uarg + sizeof(u32), (u8 *)arg + sizeof(u32),
 			 min_t(size_t, size, command->size) - sizeof(u32)))
 		return -EFAULT;
 	return 0;
@@ -306,6 +314,7 @@ const struct file_operations userpci_fops = {
 	.unlocked_ioctl = userpci_ioctl,
 	.compat_ioctl = compat_ptr_ioctl,
 	.mmap = userpci_mmap,
+	.get_unmapped_area = thp_get_unmapped_area, /* aligned as the BAR is */
 	.fsync = userpci_fsync,
 	.llseek = noop_llseek,
 };

@@ -2,6 +2,7 @@
 /* INTx, MSI and MSI-X: each vector to an eventfd, all of them to the device's count. */
 #include <linux/eventfd.h>
 #include <linux/interrupt.h>
+#include <linux/nospec.h>
 #include <linux/slab.h>
 
 #include "internal.h"
@@ -11,7 +12,8 @@ static irqreturn_t deliver(struct userpci_vector *v)
 	struct userpci_device *u = v->u;
 	struct eventfd_ctx *eventfd = READ_ONCE(v->eventfd);
 
-	atomic_inc(&u->events);
+	WRITE_ONCE(v->stats->interrupts, v->stats->interrupts + 1);
+	atomic_inc(&u->interrupts);
 	if (eventfd)
 		userpci_eventfd_signal(eventfd);
 	if (wq_has_sleeper(&u->wait))
@@ -19,9 +21,49 @@ static irqreturn_t deliver(struct userpci_vector *v)
 	return IRQ_HANDLED;
 }
 
+/* The state at the interrupt controller, where masks nest. Returns whether it was the other one. */
+static bool set_masked(struct userpci_vector *v, bool masked)
+{
+	unsigned long flags;
+	bool differs;
+
+	spin_lock_irqsave(&v->u->irq_lock, flags);
+	differs = v->masked != masked;
+	if (differs) {
+		v->masked = masked;
+		v->recent = 0;
+		if (masked)
+			disable_irq_nosync(v->irq);
+		else
+			enable_irq(v->irq);
+	}
+	spin_unlock_irqrestore(&v->u->irq_lock, flags);
+	return differs;
+}
+
+/* Whether more came within a second than the limit. */
+static bool is_storm(struct userpci_vector *v)
+{
+	u32 limit = READ_ONCE(v->limit);
+
+	if (!limit)
+		return false;
+	if (time_after_eq(jiffies, v->since + HZ)) {
+		v->since = jiffies;
+		v->recent = 0;
+	}
+	return ++v->recent > limit;
+}
+
 static irqreturn_t handle_message(int irq, void *data)
 {
-	return deliver(data);
+	struct userpci_vector *v = data;
+
+	if (unlikely(is_storm(v)) && set_masked(v, true)) {
+		WRITE_ONCE(v->stats->storms, v->stats->storms + 1);
+		userpci_event(v->u, USERPCI_EVENT_STORM, v - v->u->vectors);
+	}
+	return deliver(v);
 }
 
 /* A shared line: ours if the function says so, and then silenced there until it is unmasked. */
@@ -32,22 +74,6 @@ static irqreturn_t handle_intx(int irq, void *data)
 	if (!pci_check_and_mask_intx(v->u->pdev))
 		return IRQ_NONE;
 	return deliver(v);
-}
-
-/* The state at the interrupt controller, where masks nest: changed only when it differs. */
-static void set_masked(struct userpci_vector *v, bool masked)
-{
-	unsigned long flags;
-
-	spin_lock_irqsave(&v->u->irq_lock, flags);
-	if (v->masked != masked) {
-		v->masked = masked;
-		if (masked)
-			disable_irq_nosync(v->irq);
-		else
-			enable_irq(v->irq);
-	}
-	spin_unlock_irqrestore(&v->u->irq_lock, flags);
 }
 
 /* The same for a function that has no working INTx disable bit; its line is not shared. */
@@ -85,6 +111,7 @@ static int vector_request(struct userpci_device *u, unsigned int i)
 	unsigned long flags = 0;
 
 	v->u = u;
+	v->stats = (struct userpci_uapi_vector *)(u->stats + 1) + i;
 	v->irq = pci_irq_vector(u->pdev, i);
 	if (v->irq < 0)
 		return v->irq;
@@ -123,6 +150,7 @@ void userpci_irq_stop(struct userpci_device *u)
 		return;
 	vectors_free(u, u->irq_count);
 	u->irq_count = 0;
+	WRITE_ONCE(u->stats->irq_count, 0);
 	/* A read() that sleeps has nothing to wait for any more. */
 	wake_up_interruptible(&u->wait);
 }
@@ -154,6 +182,8 @@ static int vectors_enable(struct userpci_device *u, unsigned int kind, unsigned 
 		}
 	}
 	u->irq_count = count;
+	WRITE_ONCE(u->stats->irq_kind, kind);
+	WRITE_ONCE(u->stats->irq_count, count);
 	if (kind == USERPCI_IRQ_INTX)
 		pci_intx(u->pdev, 1);
 	return 0;
@@ -181,26 +211,36 @@ int userpci_irq_enable(struct userpci_file *uf, void *arg)
 	if (a->kind == USERPCI_IRQ_INTX && a->count > 1)
 		return -EINVAL;
 	/* Checked before the old vectors go, so that a mistake costs nothing. */
-	if (a->count > userpci_irq_offered(u->pdev, a->kind))
+	if (a->count > min(userpci_irq_offered(u->pdev, a->kind), u->num_vectors))
 		return -ENOSPC;
 	userpci_irq_stop(u);
 	return a->count ? vectors_enable(u, a->kind, a->count) : 0;
+}
+
+static struct userpci_vector *vector_get(struct userpci_device *u, u32 index)
+{
+	if (index >= u->irq_count)
+		return NULL;
+	return &u->vectors[array_index_nospec(index, u->irq_count)];
 }
 
 int userpci_irq_eventfd(struct userpci_file *uf, void *arg)
 {
 	struct userpci_uapi_irq_eventfd *a = arg;
 	struct userpci_device *u = uf->u;
+	struct userpci_vector *v = vector_get(u, a->vector);
 	struct eventfd_ctx *eventfd = NULL;
-	struct userpci_vector *v;
 
-	if (a->vector >= u->irq_count || a->fd < -1 || a->reserved)
+	if ((!v && a->vector != USERPCI_EVENTS) || a->fd < -1 || a->reserved)
 		return -EINVAL;
-	v = &u->vectors[a->vector];
 	if (a->fd >= 0) {
 		eventfd = eventfd_ctx_fdget(a->fd);
 		if (IS_ERR(eventfd))
 			return PTR_ERR(eventfd);
+	}
+	if (!v) {
+		userpci_events_to(u, eventfd);
+		return 0;
 	}
 	eventfd = xchg(&v->eventfd, eventfd);
 	if (eventfd) {
@@ -214,10 +254,22 @@ int userpci_irq_eventfd(struct userpci_file *uf, void *arg)
 int userpci_irq_mask(struct userpci_file *uf, void *arg)
 {
 	struct userpci_uapi_irq_mask *a = arg;
-	struct userpci_device *u = uf->u;
+	struct userpci_vector *v = vector_get(uf->u, a->vector);
 
-	if (a->vector >= u->irq_count || a->masked > 1 || a->reserved)
+	if (!v || a->masked > 1 || a->reserved)
 		return -EINVAL;
-	vector_mask(u, &u->vectors[a->vector], a->masked);
+	vector_mask(uf->u, v, a->masked);
+	return 0;
+}
+
+int userpci_irq_limit(struct userpci_file *uf, void *arg)
+{
+	struct userpci_uapi_irq_limit *a = arg;
+	struct userpci_vector *v = vector_get(uf->u, a->vector);
+
+	if (!v || a->reserved)
+		return -EINVAL;
+	v->since = jiffies - HZ;
+	WRITE_ONCE(v->limit, a->per_second);
 	return 0;
 }

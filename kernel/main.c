@@ -7,9 +7,17 @@
 #include <linux/idr.h>
 #include <linux/iommu.h>
 #include <linux/module.h>
+#include <linux/pm_runtime.h>
 #include <linux/slab.h>
+#include <linux/vmalloc.h>
+#include <linux/dma-mapping.h>
 
 #include "internal.h"
+
+/* Between "removal requested" and the revocation; a function that is already unplugged: none. */
+static unsigned int remove_grace_ms;
+module_param(remove_grace_ms, uint, 0644);
+MODULE_PARM_DESC(remove_grace_ms, "how long an owner may take to close when unbound (default 0)");
 
 static DEFINE_IDA(minors);
 static dev_t first_devt;
@@ -21,7 +29,10 @@ static char *userpci_devnode(USERPCI_DEVNODE_CONST struct device *dev, umode_t *
 	return kasprintf(GFP_KERNEL, "userpci/%s", dev_name(dev));
 }
 
-static struct class *userpci_class;
+static struct class userpci_class = {
+	.name = "userpci",
+	.devnode = userpci_devnode,
+};
 
 bool userpci_iommu_translates(struct userpci_device *u)
 {
@@ -75,6 +86,8 @@ int userpci_get_info(struct userpci_file *uf, void *arg)
 	a->num_msix = userpci_irq_offered(pdev, USERPCI_IRQ_MSIX);
 	a->dma_mask_bits = fls64(dma_get_mask(&pdev->dev));
 	a->numa_node = dev_to_node(&pdev->dev);
+	a->stats_offset = USERPCI_STATS_OFFSET;
+	a->stats_bytes = uf->u->stats_bytes;
 	return 0;
 }
 
@@ -84,6 +97,7 @@ static void userpci_device_release(struct device *dev)
 	struct userpci_device *u = container_of(dev, struct userpci_device, dev);
 
 	ida_free(&minors, MINOR(dev->devt));
+	vfree(u->stats);
 	pci_dev_put(u->pdev);
 	kfree(u);
 }
@@ -109,7 +123,7 @@ static struct userpci_device *userpci_device_create(struct pci_dev *pdev)
 	init_waitqueue_head(&u->wait);
 
 	device_initialize(&u->dev);
-	u->dev.class = userpci_class;
+	u->dev.class = &userpci_class;
 	u->dev.parent = &pdev->dev;
 	u->dev.devt = MKDEV(MAJOR(first_devt), minor);
 	u->dev.release = userpci_device_release;
@@ -129,6 +143,8 @@ static int userpci_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	if (IS_ERR(u))
 		return PTR_ERR(u);
 	err = dev_set_name(&u->dev, "%s", pci_name(pdev));
+	if (!err)
+		err = userpci_stats_init(u);
 	if (err)
 		goto put;
 	err = pci_enable_device(pdev);
@@ -139,15 +155,21 @@ static int userpci_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 		goto disable;
 	/* Whatever the former driver left behind. */
 	userpci_reset(u);
+	pci_save_state(pdev);
+	u->saved = pci_store_saved_state(pdev);
+	dma_set_max_seg_size(&pdev->dev, UINT_MAX);
 	userpci_regions_init(u);
 	pci_set_drvdata(pdev, u);
 	err = cdev_device_add(&u->cdev, &u->dev);
 	if (err)
 		goto release_regions;
+	/* From now on only open files keep the function awake. */
+	pm_runtime_put_noidle(&pdev->dev);
 	return 0;
 
 release_regions:
 	userpci_regions_exit(u);
+	kfree(u->saved);
 	pci_release_regions(pdev);
 disable:
 	pci_disable_device(pdev);
@@ -161,9 +183,15 @@ static void userpci_remove(struct pci_dev *pdev)
 {
 	struct userpci_device *u = pci_get_drvdata(pdev);
 
+	pm_runtime_get_noresume(&pdev->dev);
+	userpci_event(u, USERPCI_EVENT_REMOVE, 0);
+	if (pci_device_is_present(pdev))
+		wait_event_timeout(u->wait, !READ_ONCE(u->owner) || READ_ONCE(u->leaving),
+				   msecs_to_jiffies(READ_ONCE(remove_grace_ms)));
 	mutex_lock(&u->lock);
 	u->gone = true;
 	mutex_unlock(&u->lock);
+	userpci_state(u, USERPCI_STATE_GONE, true);
 	userpci_revoke(u);
 
 	mutex_lock(&u->lock);
@@ -172,8 +200,12 @@ static void userpci_remove(struct pci_dev *pdev)
 	userpci_regions_exit(u);
 	mutex_unlock(&u->lock);
 	wake_up_all(&u->wait);
+	userpci_event(u, USERPCI_EVENT_GONE, 0);
+	userpci_events_to(u, NULL);
 
 	cdev_device_del(&u->cdev, &u->dev);
+	kfree(u->saved);
+	dma_set_max_seg_size(&pdev->dev, SZ_64K); /* as every function begins */
 	pci_release_regions(pdev);
 	pci_disable_device(pdev);
 	put_device(&u->dev);
@@ -193,6 +225,8 @@ static struct pci_driver userpci_driver = {
 	.probe = userpci_probe,
 	.remove = userpci_remove,
 	.shutdown = userpci_shutdown,
+	.err_handler = &userpci_error_handlers,
+	.driver.pm = pm_ptr(&userpci_pm_ops),
 };
 
 static int __init userpci_init(void)
@@ -202,18 +236,16 @@ static int __init userpci_init(void)
 	err = alloc_chrdev_region(&first_devt, 0, MINORMASK + 1, "userpci");
 	if (err)
 		return err;
-	userpci_class = userpci_class_create("userpci");
-	if (IS_ERR(userpci_class)) {
-		err = PTR_ERR(userpci_class);
+	err = class_register(&userpci_class);
+	if (err)
 		goto chrdev;
-	}
-	userpci_class->devnode = userpci_devnode;
 	err = pci_register_driver(&userpci_driver);
 	if (err)
-		goto class;
+		goto unregister_class;
 	return 0;
 
-	class : class_destroy(userpci_class);
+unregister_class:
+	class_unregister(&userpci_class);
 chrdev:
 	unregister_chrdev_region(first_devt, MINORMASK + 1);
 	return err;
@@ -223,7 +255,7 @@ module_init(userpci_init);
 static void __exit userpci_exit(void)
 {
 	pci_unregister_driver(&userpci_driver);
-	class_destroy(userpci_class);
+	class_unregister(&userpci_class);
 	unregister_chrdev_region(first_devt, MINORMASK + 1);
 	ida_destroy(&minors);
 }

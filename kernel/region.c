@@ -65,6 +65,8 @@ void userpci_regions_init(struct userpci_device *u)
 		r->bytes = pci_resource_len(pdev, bar);
 		if (!r->bytes)
 			continue;
+		/* Large pages need an offset that is aligned as the BAR is. */
+		offset = ALIGN(offset, roundup_pow_of_two(max_t(u64, r->bytes, PAGE_SIZE)));
 		if (flags & IORESOURCE_IO)
 			r->flags |= USERPCI_REGION_IO;
 		if (flags & IORESOURCE_MEM_64)
@@ -125,9 +127,36 @@ int userpci_get_region(struct userpci_file *uf, void *arg)
 	return 0;
 }
 
-/* The address of an access that has been checked in full. */
-static int access_address(struct userpci_device *u, const struct userpci_uapi_access *a,
-			  void __iomem **address)
+/* One access of exactly that width: a power of 2, not above a long's. */
+void userpci_access(void __iomem *reg, unsigned int width, u64 *value, bool write)
+{
+#define ACCESS(read_function, write_function)        \
+	do {                                         \
+		if (write)                           \
+			write_function(*value, reg); \
+		else                                 \
+			*value = read_function(reg); \
+	} while (0)
+
+	switch (width) {
+	case 1:
+		ACCESS(ioread8, iowrite8);
+		break;
+	case 2:
+		ACCESS(ioread16, iowrite16);
+		break;
+#ifdef CONFIG_64BIT
+	case 8:
+		ACCESS(readq, writeq);
+		break;
+#endif
+	default:
+		ACCESS(ioread32, iowrite32);
+	}
+#undef ACCESS
+}
+
+static int access_by_call(struct userpci_device *u, struct userpci_uapi_access *a, bool write)
 {
 	struct userpci_region *r;
 	u32 widest;
@@ -136,74 +165,22 @@ static int access_address(struct userpci_device *u, const struct userpci_uapi_ac
 		return -EINVAL;
 	r = &u->regions[array_index_nospec(a->index, USERPCI_NUM_BARS)];
 	widest = r->flags & USERPCI_REGION_IO ? 4 : sizeof(long);
-	if (!is_power_of_2(a->width) || a->width > widest)
-		return -EINVAL;
-	if (a->offset & (a->width - 1))
+	if (!is_power_of_2(a->width) || a->width > widest || a->offset & (a->width - 1))
 		return -EINVAL;
 	if (a->offset >= r->bytes || a->width > r->bytes - a->offset)
 		return -ERANGE;
 	if (!(r->flags & USERPCI_REGION_CALLS))
 		return -EOPNOTSUPP;
-	*address = r->calls + a->offset;
+	userpci_access(r->calls + a->offset, a->width, &a->value, write);
 	return 0;
-}
-
-/* One access of exactly that width: a power of 2, not above a long's. */
-u64 userpci_read_register(void __iomem *reg, unsigned int width)
-{
-	switch (width) {
-	case 1:
-		return ioread8(reg);
-	case 2:
-		return ioread16(reg);
-#ifdef CONFIG_64BIT
-	case 8:
-		return readq(reg);
-#endif
-	default:
-		return ioread32(reg);
-	}
-}
-
-void userpci_write_register(void __iomem *reg, unsigned int width, u64 value)
-{
-	switch (width) {
-	case 1:
-		iowrite8(value, reg);
-		break;
-	case 2:
-		iowrite16(value, reg);
-		break;
-#ifdef CONFIG_64BIT
-	case 8:
-		writeq(value, reg);
-		break;
-#endif
-	default:
-		iowrite32(value, reg);
-	}
 }
 
 int userpci_region_read(struct userpci_file *uf, void *arg)
 {
-	struct userpci_uapi_access *a = arg;
-	void __iomem *address;
-	int err;
-
-	err = access_address(uf->u, a, &address);
-	if (!err)
-		a->value = userpci_read_register(address, a->width);
-	return err;
+	return access_by_call(uf->u, arg, false);
 }
 
 int userpci_region_write(struct userpci_file *uf, void *arg)
 {
-	struct userpci_uapi_access *a = arg;
-	void __iomem *address;
-	int err;
-
-	err = access_address(uf->u, a, &address);
-	if (!err)
-		userpci_write_register(address, a->width, a->value);
-	return err;
+	return access_by_call(uf->u, arg, true);
 }
