@@ -164,7 +164,7 @@ static int userpci_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	if (err)
 		goto release_regions;
 	/* From now on only open files keep the function awake. */
-	pm_runtime_put_noidle(&pdev->dev);
+	pm_runtime_put(&pdev->dev);
 	return 0;
 
 release_regions:

@@ -55,13 +55,15 @@ static int alloc_pieces(struct userpci_buffer *buffer, gfp_t zone)
 	if (chunked)
 		want = min(want, 1UL << USERPCI_MAX_ORDER);
 	while (buffer->count < total) {
-		unsigned int order = get_order(min(want, total - buffer->count) << PAGE_SHIFT);
-		bool divisible = chunked && order;
 		struct page *pages = NULL;
+		unsigned int order;
+		bool divisible;
 
 		if (fatal_signal_pending(current))
 			return -EINTR;
 		want = min(want, total - buffer->count);
+		order = get_order(want << PAGE_SHIFT);
+		divisible = chunked && order;
 		/* Whoever can do with less does not press the system for much. */
 		if (order <= USERPCI_MAX_ORDER)
 			pages = alloc_pages_node(node, divisible ? gfp | __GFP_NORETRY : gfp,
