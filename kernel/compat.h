@@ -9,6 +9,7 @@
 #include <linux/fs.h>
 #include <linux/mm.h>
 #include <linux/pci.h>
+#include <linux/shmem_fs.h>
 
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 2, 0)
 #define USERPCI_DEVNODE_CONST
@@ -48,10 +49,24 @@ static inline void userpci_zap_vma(struct vm_area_struct *vma, unsigned long sta
 #endif
 }
 
-/* shmem's own mmap, after vma_set_file(). */
+/* shmem's own mmap, after vma_set_file(). In 7.2 that is an mmap_prepare: f_op->mmap is NULL. */
 static inline int userpci_call_mmap(struct file *file, struct vm_area_struct *vma)
 {
-	return file->f_op->mmap(file, vma);
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 17, 0)
+	return call_mmap(file, vma);
+#else
+	return vfs_mmap(file, vma);
+#endif
+}
+
+/* A file of shared memory; its pages are accounted one by one, as they come. */
+static inline struct file *userpci_shmem_file(u64 bytes)
+{
+#if LINUX_VERSION_CODE < KERNEL_VERSION(7, 0, 0)
+	return shmem_file_setup("userpci", bytes, VM_NORESERVE);
+#else
+	return shmem_file_setup("userpci", bytes, mk_vma_flags(VMA_NORESERVE_BIT));
+#endif
 }
 
 /* Registers in large pages: from 6.12 on; before, a VM_PFNMAP area cannot have any. */

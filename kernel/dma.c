@@ -115,6 +115,8 @@ static void buffer_unmap(struct userpci_buffer *buffer)
  */
 static int note_chunks(struct userpci_buffer *buffer)
 {
+	/* Asked of an IOMMU's mapping, some kernels always say yes. */
+	bool may_bounce = !userpci_iommu_translates(buffer->u);
 	struct userpci_chunk *chunk;
 	struct scatterlist *sg;
 	u64 offset = 0, next = 0;
@@ -125,7 +127,7 @@ static int note_chunks(struct userpci_buffer *buffer)
 	if (!chunk)
 		return -ENOMEM;
 	for_each_sgtable_dma_sg (&buffer->sgt, sg, i) {
-		if (dma_need_sync(&buffer->u->pdev->dev, sg_dma_address(sg))) {
+		if (may_bounce && dma_need_sync(&buffer->u->pdev->dev, sg_dma_address(sg))) {
 			kvfree(chunk);
 			return -EOPNOTSUPP;
 		}

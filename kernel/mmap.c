@@ -111,7 +111,15 @@ static vm_fault_t insert(struct vm_fault *vmf, unsigned int order)
 
 static vm_fault_t map_fault(struct vm_fault *vmf)
 {
-	return insert(vmf, 0);
+	struct userpci_map *map = vmf->vma->vm_private_data;
+
+	if (!(map->flags & USERPCI_MAP_STATS))
+		return insert(vmf, 0);
+	/* Dropped by madvise(). */
+	vmf->page = vmalloc_to_page((void *)map->u->stats + map->inside +
+				    (vmf->address - vmf->vma->vm_start));
+	get_page(vmf->page);
+	return 0;
 }
 
 /* Unmapped whole, as it was mapped: a hole would tear its memory type's range apart (x86 PAT). */
@@ -130,7 +138,11 @@ static int map_access(struct vm_area_struct *vma, unsigned long address, void *d
 	void __iomem *reg;
 	void *at;
 
-	if (!has_registers(map)) {
+	if (write && !(vma->vm_flags & VM_WRITE))
+		return -EACCES;
+	if (map->flags & USERPCI_MAP_STATS) /* ordinary pages: not reached, but for a mistake */
+		return -EFAULT;
+	if (map->buffer) {
 		at = page_address(map->buffer->pages[inside >> PAGE_SHIFT]) +
 		     offset_in_page(inside);
 		width = min_t(int, width, PAGE_SIZE - offset_in_page(inside));

@@ -91,7 +91,7 @@ static int alloc_shared(struct userpci_buffer *buffer, gfp_t zone)
 	struct file *file;
 	struct page *page;
 
-	file = shmem_file_setup("userpci", buffer->bytes, VM_NORESERVE);
+	file = userpci_shmem_file(buffer->bytes);
 	if (IS_ERR(file))
 		return PTR_ERR(file);
 	buffer->file = file;
@@ -124,8 +124,8 @@ static int pin(struct userpci_buffer *buffer, unsigned long address)
 		got = pin_user_pages_fast(address + (buffer->count << PAGE_SHIFT),
 					  total - buffer->count, FOLL_WRITE | FOLL_LONGTERM,
 					  buffer->pages + buffer->count);
-		if (got <= 0)
-			return got ?: -EFAULT;
+		if (got <= 0) /* EOVERFLOW, on some kernels: beyond the process */
+			return got && got != -EOVERFLOW ? got : -EFAULT;
 		buffer->count += got;
 	}
 	return userpci_in_reach(buffer) ? 0 : -EOPNOTSUPP;

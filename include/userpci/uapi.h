@@ -14,15 +14,17 @@
  *   map      mmap(fd, offset): `offset` is opaque, from USERPCI_GET_REGION, USERPCI_DMA_ALLOC or
  *            USERPCI_GET_INFO; a map may begin and end at any page inside what it selects, and is
  *            unmapped whole. EINVAL: not inside anything, or not MAP_SHARED; EACCES: an observer
- *            asks for PROT_WRITE, or anybody for the MSI-X table's pages or the statistics; EBUSY:
- *            the same registers are mapped with the other memory type (uncached, write-combining).
+ *            asks for PROT_WRITE, or anybody for the MSI-X table's pages or the statistics; the
+ *            table's pages write-combining; EBUSY: the same registers are mapped with the other
+ *            memory type (uncached, write-combining).
  *   irq      USERPCI_IRQ_ENABLE, then an eventfd a vector with USERPCI_IRQ_EVENTFD; or read() of 4
  *            bytes: it blocks until interrupts came and gives their running count; poll() works.
  *   events   USERPCI_IRQ_EVENTFD with USERPCI_EVENTS: an eventfd for what happens to the device;
  *            the records are in the statistics, struct userpci_uapi_stats.
  *   close    The last close of the owner, however it comes (exit, SIGKILL), in this order:
  *            interrupts off, bus mastering off, function reset where it has one, then DMA memory
- *            freed. Maps hold their file open: a fork child's map keeps the owner's alive. A
+ *            freed. Maps hold their file open (but not those of SHARED buffers, which are maps of
+ *            their own file): a fork child's map keeps the owner's alive. A
  *            function without a reset may remember what it was told to write: its buffers stay
  *            with it, and the next owner gets them; unbinding it frees them.
  *   unbind   Maps of registers are revoked at once: they then read all ones, and writes go nowhere;
@@ -269,7 +271,7 @@ struct userpci_uapi_irq_mask {
 /*
  * USERPCI_IRQ_LIMIT - the storm guard: a vector on which more than `per_second` interrupts arrive
  * within a second is masked, and USERPCI_EVENT_STORM says so. 0 (after USERPCI_IRQ_ENABLE): no
- * limit. Owner. EINVAL: vector not enabled.
+ * limit. INTx needs none: it is masked with each interrupt. Owner. EINVAL: vector not enabled.
  */
 #define USERPCI_IRQ_LIMIT _IO(USERPCI_IOC_TYPE, 15)
 
@@ -343,7 +345,7 @@ struct userpci_uapi_map {
 #define USERPCI_NUM_EVENTS    64
 
 #define USERPCI_EVENT_REMOVE  1 /* about to be removed: close; see parameter remove_grace_ms */
-#define USERPCI_EVENT_GONE    2 /* removed, or unbound */
+#define USERPCI_EVENT_GONE    2 /* removed, or unbound; always the last */
 #define USERPCI_EVENT_ERROR   3 /* PCI error; value 1: I/O goes on, 2: blocked, 3: for good */
 #define USERPCI_EVENT_RESET   4 /* the function was reset, by whomever */
 #define USERPCI_EVENT_SUSPEND 5 /* the system goes to sleep; bus mastering is off */
