@@ -10,8 +10,12 @@
  * never prints and never exits. Besides the errors that a call names, each can give -ENODEV: the
  * device is gone (unplugged or unbound).
  *
- * Threads: register access, and userpci_irq_wait() on different vectors, may run in any number of
- * threads. All other calls on one device take turns, by the caller's care.
+ * Threads: register access, userpci_dma_iova(), reading the statistics, and userpci_irq_wait() on
+ * different vectors may run in any number of threads, and userpci_event_wait() in one beside them,
+ * when userpci_event_fd() has returned. All other calls on one device take turns, by the caller's
+ * care.
+ *
+ * Modules: a call that the loaded module is too old for gives -EOPNOTSUPP; all others work with it.
  */
 #ifndef USERPCI_USERPCI_H
 #define USERPCI_USERPCI_H
@@ -117,7 +121,8 @@ struct userpci_region {
 	void *va;      /* where it is mapped; NULL: each access goes through the backend */
 	uint64_t size; /* bytes */
 	uint32_t index;
-	uint32_t flags; /* USERPCI_REGION_* of <userpci/uapi.h>; _WC: this map is write-combining */
+	uint32_t flags; /* USERPCI_REGION_* of <userpci/uapi.h>; _WC: this map is write-combining,
+			   as the kernel says of it, not only as asked for */
 	struct userpci_device *device;
 };
 
@@ -131,8 +136,7 @@ struct userpci_region {
  * on it all the same. The pages that hold the MSI-X table are mapped read-only.
  *
  * -EINVAL: @index; -ENOENT: the function has no such BAR; -EBUSY: it is mapped write-combining;
- * -ENOMEM; -EOPNOTSUPP: it can be reached
- * in no way.
+ * -ENOMEM; -EOPNOTSUPP: it can be reached in no way.
  */
 int userpci_region_map(struct userpci_device *device, unsigned int index,
 		       struct userpci_region *region);
@@ -152,6 +156,16 @@ void userpci_region_unmap(struct userpci_region *region);
 int userpci_region_map_wc(struct userpci_device *device, unsigned int index,
 			  struct userpci_region *region);
 
+/**
+ * userpci_region_huge - whether large pages (2 MiB on x86) map a region, at least in part, now.
+ *
+ * Linux 6.12 and later enters them as the registers are touched, in uncached maps of at least that
+ * size, if /sys/kernel/mm/transparent_hugepage/enabled is not "never". They save misses of the TLB.
+ *
+ * Returns 1 or 0, or: -EINVAL: the region has no va; -EOPNOTSUPP: the module is too old to tell.
+ */
+int userpci_region_huge(const struct userpci_region *region);
+
 /*
  * One access of exactly @width bytes (1, 2, 4, 8) through the backend, in the CPU's byte order.
  * Drivers use the accessors of <userpci/mmio.h>, which come here where a region has no va. A read
@@ -165,13 +179,24 @@ void userpci_region_write(const struct userpci_region *region, uint64_t offset, 
 
 /* ---- DMA memory ---- */
 
-/* A buffer that the CPU and the device share: contiguous at @iova for the device, coherent. */
+/* A piece of a buffer: its bytes from @offset on are consecutive for the device, too. */
+struct userpci_dma_chunk {
+	uint64_t offset; /* in the buffer */
+	uint64_t iova;	 /* the device's address of that byte */
+	uint64_t size;	 /* bytes; whole pages */
+};
+
+/* A buffer that the CPU and the device share, coherent. The fields are for reading. */
 struct userpci_dma {
 	void *va;
-	uint64_t iova; /* the device's address of the first byte */
+	uint64_t iova; /* the device's address of the first byte; of others: userpci_dma_iova() */
 	uint64_t size; /* bytes; a multiple of the page size */
 	uint64_t handle;
 	struct userpci_device *device;
+	uint32_t kind;				/* USERPCI_DMA_* of <userpci/uapi.h> */
+	uint32_t chunks;			/* pieces, at least 1 */
+	uint32_t attached;			/* 1: from userpci_dma_attach() */
+	const struct userpci_dma_chunk *pieces; /* the library's; NULL: there is one */
 };
 
 /**
@@ -190,11 +215,107 @@ int userpci_dma_set_mask(struct userpci_device *device, unsigned int bits);
  * userpci_dma_free(), when the device no longer uses it.
  *
  * -EINVAL: @size is 0; -ENOMEM: no such contiguous piece below the mask (more than 4 MiB at once is
- * beyond most kernels); -EDQUOT: the module's limit; -ENOSPC: too many buffers; -EACCES: an
- * observer.
+ * beyond most kernels); -EOPNOTSUPP: the device reaches memory through bounce buffers only;
+ * -EDQUOT: the module's limit; -ENOSPC: too many buffers; -EACCES: an observer.
  */
 int userpci_dma_alloc(struct userpci_device *device, uint64_t size, struct userpci_dma *dma);
+
+struct userpci_dma_options {
+	uint32_t kind;	  /* USERPCI_DMA_*; 0 is _CONTIGUOUS */
+	uint64_t size;	  /* bytes; rounded up to pages, but whole pages for _PINNED */
+	const char *name; /* for userpci_dma_attach(), at most 31 bytes; NULL or "": none */
+	void *address;	  /* _PINNED: the caller's memory, page aligned; else NULL */
+};
+
+/**
+ * userpci_dma_create - allocates a buffer of any kind, with a name if other processes shall find
+ * it.
+ * @options: what is wanted; read during the call only.
+ * @dma: receives the buffer; the caller keeps the structure and gives it back with
+ * userpci_dma_free(), when the device no longer uses it.
+ *
+ * USERPCI_DMA_CONTIGUOUS: one piece at one iova, as from userpci_dma_alloc().
+ * USERPCI_DMA_CHUNKED: of any size; consecutive in the map, in pieces for the device.
+ * USERPCI_DMA_SHARED: in pages of a shared memory file: futexes, O_DIRECT and vmsplice work on it.
+ * USERPCI_DMA_PINNED: the caller's own memory at @address, held in place until it is freed. @va is
+ * that address; nothing is mapped, and the memory stays the caller's.
+ * Behind an IOMMU that translates each has one piece.
+ *
+ * -EINVAL: a size of 0, an unknown kind, a name that is too long, an address that is not NULL with
+ * another kind than _PINNED, or not in whole pages with it; -ENOMEM: no such memory below the mask,
+ * or more pinned than RLIMIT_MEMLOCK allows; -EFAULT: _PINNED, not memory that the caller may
+ * write; -EEXIST: a buffer has that name; -EOPNOTSUPP: the device reaches it through a bounce
+ * buffer only, or (_PINNED) not at all, or the module knows neither kinds nor names; -EDQUOT,
+ * -ENOSPC, -EACCES: as for userpci_dma_alloc().
+ */
+int userpci_dma_create(struct userpci_device *device, const struct userpci_dma_options *options,
+		       struct userpci_dma *dma);
+
+/* For buffers of both calls above. Does nothing when @dma is zeroed, as it is afterwards. */
 void userpci_dma_free(struct userpci_dma *dma);
+
+/**
+ * userpci_dma_chunk - tells a piece of a buffer. Pieces follow each other without a gap.
+ * @index: below @dma->chunks.
+ *
+ * -ERANGE: @index.
+ */
+int userpci_dma_chunk(const struct userpci_dma *dma, unsigned int index,
+		      struct userpci_dma_chunk *chunk);
+
+/* What userpci_dma_iova() calls for a buffer of several pieces; @offset is inside. */
+uint64_t userpci_dma_iova_search(const struct userpci_dma *dma, uint64_t offset);
+
+/**
+ * userpci_dma_iova - the device's address of the byte at @offset.
+ *
+ * No system call: an addition, or a binary search in the pieces. The bytes behind it are
+ * consecutive for the device up to the end of the piece; never rely on it further than to the end
+ * of the page. UINT64_MAX: @offset is outside of the buffer.
+ */
+static inline uint64_t userpci_dma_iova(const struct userpci_dma *dma, uint64_t offset)
+{
+	if (offset >= dma->size)
+		return UINT64_MAX;
+	return dma->pieces ? userpci_dma_iova_search(dma, offset) : dma->iova + offset;
+}
+
+/**
+ * userpci_dma_attach - maps a buffer that another process has created, by its name.
+ * @name: as in its struct userpci_dma_options.
+ * @dma: receives the buffer; the caller gives it back with userpci_dma_detach().
+ *
+ * An observer maps it read-only. A process that shares the owner's descriptor (a child after a
+ * fork) maps it for reading and writing. The buffer stays its creator's: when he frees it, or the
+ * owner closes, the map keeps the memory, but it is the device's no longer.
+ *
+ * -EINVAL: @name is empty or too long; -ENOENT: there is no such buffer; -ENOMEM; -EOPNOTSUPP: it
+ * is _PINNED, the memory of one process, or the module knows no names.
+ */
+int userpci_dma_attach(struct userpci_device *device, const char *name, struct userpci_dma *dma);
+void userpci_dma_detach(struct userpci_dma *dma);
+
+struct userpci_dma_info {
+	char name[USERPCI_NAME_BYTES]; /* always terminated; "": none */
+	uint64_t size;		       /* bytes */
+	uint64_t iova;		       /* of the first byte */
+	uint32_t handle;
+	uint32_t kind;	     /* USERPCI_DMA_* */
+	uint32_t chunks;     /* pieces */
+	uint32_t references; /* 1 and one for each map, in whatever process */
+};
+
+/**
+ * userpci_dma_next - lists the device's buffers, whoever created them.
+ * @cursor: 0 for the first; the call sets it for the next.
+ * @info: receives what the buffer is.
+ *
+ * The list may change between two calls: a buffer that was there all the time is told once.
+ *
+ * -ENOENT: no more; -EOPNOTSUPP: the module is too old to tell.
+ */
+int userpci_dma_next(struct userpci_device *device, uint32_t *cursor,
+		     struct userpci_dma_info *info);
 
 /* ---- Interrupts ---- */
 
@@ -235,19 +356,101 @@ int userpci_irq_wait(struct userpci_device *device, unsigned int vector, int64_t
  * userpci_irq_fd - the eventfd of a vector, for a loop of the caller's own.
  *
  * It becomes readable when interrupts came; read() of 8 bytes gives their number. It is
- * non-blocking and stays the library's: valid until the vectors are enabled anew or disabled.
+ * non-blocking and stays the library's: valid until the vectors are enabled anew or disabled, or
+ * this one is given another.
  * Returns it, or -EINVAL.
  */
 int userpci_irq_fd(const struct userpci_device *device, unsigned int vector);
 
 /**
+ * userpci_irq_set_fd - lets a vector add to an eventfd of the caller's own.
+ * @fd: the eventfd; one may serve several vectors. -1: one of the library's again.
+ *
+ * Other vectors go on, and no interrupt is lost: what the library's eventfd holds at that time is
+ * added to the new one. The library keeps a duplicate of @fd, which userpci_irq_wait() and
+ * userpci_irq_fd() use from then on; @fd itself stays the caller's, who may close it. It should be
+ * non-blocking where more than one thread reads it. Enabling the vectors anew takes it away.
+ *
+ * -EINVAL: @vector is not enabled, or @fd is no eventfd; -EBADF: @fd is no descriptor; -EMFILE;
+ * -EACCES: an observer.
+ */
+int userpci_irq_set_fd(struct userpci_device *device, unsigned int vector, int fd);
+
+/**
  * userpci_irq_mask - holds a vector's interrupts back.
- * userpci_irq_unmask - lets them in. After each INTx; costs nothing on a vector that is not masked.
+ * userpci_irq_unmask - lets them in. After each INTx; costs nothing on a vector that is not masked,
+ * if userpci_irq_limit() was not called for it.
  *
  * -EINVAL: @vector is not enabled.
  */
 int userpci_irq_mask(struct userpci_device *device, unsigned int vector);
 int userpci_irq_unmask(struct userpci_device *device, unsigned int vector);
+
+/**
+ * userpci_irq_limit - the storm guard: masks a vector on which too many interrupts arrive.
+ * @per_second: the most that may arrive within a second; 0, as after userpci_irq_enable(): any
+ * number.
+ *
+ * When it has masked the vector USERPCI_EVENT_STORM says so, and userpci_irq_unmask() lets
+ * interrupts in again.
+ *
+ * -EINVAL: @vector is not enabled; -EOPNOTSUPP: the module is too old; -EACCES: an observer.
+ */
+int userpci_irq_limit(struct userpci_device *device, unsigned int vector, uint32_t per_second);
+
+/* ---- Statistics and events ---- */
+
+/**
+ * userpci_stats - what the kernel counts for the device, as it counts.
+ *
+ * The first call maps it; from then on no system call is needed to read it, and it can be read
+ * until userpci_close(), also when the device is gone. Observers too. The values change at any
+ * time: read each once, as a volatile. <userpci/uapi.h> says what they are.
+ *
+ * NULL: the module is too old, or there is no memory for the map, or the device was gone before the
+ * first call.
+ */
+const struct userpci_uapi_stats *userpci_stats(struct userpci_device *device);
+
+/**
+ * userpci_stats_interrupts - interrupts of one vector since the function was bound.
+ * userpci_stats_storms - how often the storm guard has masked it since then.
+ * @stats: from userpci_stats().
+ * @vector: any; 0 comes back for one that the function cannot have.
+ */
+uint64_t userpci_stats_interrupts(const struct userpci_uapi_stats *stats, unsigned int vector);
+uint32_t userpci_stats_storms(const struct userpci_uapi_stats *stats, unsigned int vector);
+
+struct userpci_event {
+	uint32_t type;	  /* USERPCI_EVENT_* of <userpci/uapi.h> */
+	uint32_t value;	  /* what it means depends on the type: see there */
+	uint64_t time_ns; /* CLOCK_MONOTONIC */
+	uint32_t lost;	  /* events before this one that were overwritten before they were read */
+};
+
+/**
+ * userpci_event_wait - waits for something that happens to the device: a reset, an error, a storm
+ * of interrupts, the system's sleep, its removal.
+ * @timeout_us: microseconds; 0: look only; negative: without end.
+ * @event: receives the oldest event that was not read yet.
+ *
+ * Events are those after the first call of this function or of userpci_event_fd(). The kernel keeps
+ * the last 63. An observer may only look: with any other timeout he gets -EACCES.
+ *
+ * -ETIMEDOUT: there is none; -EINTR: a signal; -ENODEV: the device is gone, and all events are
+ * read; -EMFILE; -ENOMEM; -EOPNOTSUPP: the module is too old.
+ */
+int userpci_event_wait(struct userpci_device *device, int64_t timeout_us,
+		       struct userpci_event *event);
+
+/**
+ * userpci_event_fd - an eventfd that says when events are there, for a loop of the caller's own.
+ *
+ * When it is readable, call userpci_event_wait() with a timeout of 0 until it gives -ETIMEDOUT or
+ * -ENODEV: which also empties it. It stays the library's, valid until userpci_close(). Returns it,
+ * or: -EACCES: an observer; -EMFILE; -ENOMEM; -EOPNOTSUPP: the module is too old.
+ */
+int userpci_event_fd(struct userpci_device *device);
 
 /* ---- Configuration space ---- */
 

@@ -26,6 +26,8 @@ struct userpci_backend {
 			   uint64_t *value);
 	int (*region_write)(const struct userpci_region *region, uint64_t offset,
 			    unsigned int width, uint64_t value);
+	/* Of a region with a va: 1 or 0. */
+	int (*region_huge)(const struct userpci_region *region);
 
 	int (*config_read)(struct userpci_device *device, unsigned int offset, unsigned int width,
 			   uint32_t *value);
@@ -33,17 +35,30 @@ struct userpci_backend {
 	int (*config_write)(struct userpci_device *device, unsigned int offset, unsigned int width,
 			    uint32_t value);
 
-	/* Fills in all of dma but `device`. */
-	int (*dma_alloc)(struct userpci_device *device, uint64_t size, struct userpci_dma *dma);
+	/* Fills in all of dma but `device` and `pieces`. */
+	int (*dma_alloc)(struct userpci_device *device, const struct userpci_dma_options *options,
+			 struct userpci_dma *dma);
 	/* The map is gone already. */
 	void (*dma_free)(struct userpci_dma *dma);
+	/* A piece of the buffer; asked only where there are several. */
+	int (*dma_chunk)(const struct userpci_dma *dma, unsigned int index,
+			 struct userpci_dma_chunk *chunk);
+	/* Maps a named buffer and fills in dma, as above. */
+	int (*dma_attach)(struct userpci_device *device, const char *name, struct userpci_dma *dma);
+	int (*dma_next)(struct userpci_device *device, uint32_t *cursor,
+			struct userpci_dma_info *info);
 	int (*dma_set_mask)(struct userpci_device *device, unsigned int bits);
 
-	/* Vectors 0 to count - 1, each adding to its eventfd. After an error none is enabled. */
-	int (*irq_enable)(struct userpci_device *device, unsigned int kind, unsigned int count,
-			  const int *eventfds);
+	/* Vectors 0 to count - 1, without eventfds. After an error none is enabled. */
+	int (*irq_enable)(struct userpci_device *device, unsigned int kind, unsigned int count);
 	void (*irq_disable)(struct userpci_device *device);
+	/* What the vector adds to, or USERPCI_EVENTS. The caller may close fd afterwards. */
+	int (*irq_eventfd)(struct userpci_device *device, unsigned int vector, int fd);
 	int (*irq_mask)(struct userpci_device *device, unsigned int vector, bool masked);
+	int (*irq_limit)(struct userpci_device *device, unsigned int vector, uint32_t per_second);
+
+	/* Whole pages, read-only: a struct userpci_uapi_stats and what follows it. */
+	int (*stats_map)(struct userpci_device *device, void **va, uint64_t *size);
 
 	int (*bus_master)(struct userpci_device *device, bool enable);
 	int (*reset)(struct userpci_device *device);
@@ -56,16 +71,38 @@ struct userpci_mapping {
 	uint64_t size;
 };
 
+/* The pieces of a DMA buffer; freed with it, or by userpci_close(). */
+struct userpci_pieces {
+	struct userpci_pieces *next;
+	struct userpci_dma_chunk chunks[];
+};
+
+struct userpci_vector {
+	int fd;
+	bool borrowed; /* fd is a duplicate of the caller's eventfd */
+	bool masked;   /* by userpci_irq_mask() */
+	bool limited;  /* userpci_irq_limit() was called: the kernel may have masked it */
+};
+
 struct userpci_device {
 	const struct userpci_backend *backend;
 	struct userpci_info info;
 	int fd; /* polls POLLHUP or POLLERR when the device is gone; -1: none */
 	struct userpci_mapping *mappings;
+	struct userpci_pieces *pieces;
 
 	unsigned int irq_kind;
 	unsigned int irq_count; /* 0: none enabled */
-	int *eventfds;
-	bool *masked; /* by userpci_irq_mask() */
+	struct userpci_vector *vectors;
+
+	const struct userpci_uapi_stats *stats; /* NULL: not mapped yet */
+	bool events_begun;
+	int event_fd;	     /* -1: none */
+	uint32_t next_event; /* the number of the event to read next */
+
+	/* The stub's: where the statistics are. An older module has none: stats_bytes is 0. */
+	uint64_t stats_offset;
+	uint32_t stats_bytes;
 };
 
 extern const struct userpci_backend userpci_backend_stub;
@@ -77,5 +114,9 @@ int userpci_address_parse(const char *text, char *address);
 int userpci_mapping_add(struct userpci_device *device, void *va, uint64_t size);
 /* Unmaps it and forgets it. */
 void userpci_mapping_remove(struct userpci_device *device, void *va);
+
+/* What userpci_close() takes back of the other files. */
+void userpci_pieces_free(struct userpci_device *device, const struct userpci_dma_chunk *chunks);
+void userpci_events_end(struct userpci_device *device);
 
 #endif

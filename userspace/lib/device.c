@@ -53,6 +53,7 @@ int userpci_open(const char *address, unsigned int flags, struct userpci_device 
 	if (!d)
 		return -ENOMEM;
 	d->fd = -1;
+	d->event_fd = -1;
 	d->backend = &userpci_backend_stub;
 	err = userpci_address_parse(address, d->info.address);
 	if (err)
@@ -74,8 +75,11 @@ void userpci_close(struct userpci_device *device)
 	if (!device)
 		return;
 	userpci_irq_disable(device);
+	userpci_events_end(device);
 	while (device->mappings)
 		userpci_mapping_remove(device, device->mappings->va);
+	while (device->pieces)
+		userpci_pieces_free(device, device->pieces->chunks);
 	device->backend->close(device);
 	free(device);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Interrupts: one eventfd a vector, made here and fed by the backend. */
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
@@ -14,34 +15,35 @@
 static void vectors_free(struct userpci_device *device, unsigned int count)
 {
 	while (count--)
-		close(device->eventfds[count]);
-	free(device->eventfds);
-	free(device->masked);
-	device->eventfds = NULL;
-	device->masked = NULL;
+		close(device->vectors[count].fd);
+	free(device->vectors);
+	device->vectors = NULL;
+}
+
+static int eventfd_create(void)
+{
+	int fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+
+	return fd < 0 ? -errno : fd;
 }
 
 static int vectors_create(struct userpci_device *device, unsigned int count)
 {
-	unsigned int i = 0;
-	int err = -ENOMEM;
+	unsigned int i;
+	int fd;
 
-	device->eventfds = calloc(count, sizeof(*device->eventfds));
-	device->masked = calloc(count, sizeof(*device->masked));
-	if (!device->eventfds || !device->masked)
-		goto free;
-	for (; i < count; i++) {
-		device->eventfds[i] = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-		if (device->eventfds[i] < 0) {
-			err = -errno;
-			goto free;
+	device->vectors = calloc(count, sizeof(*device->vectors));
+	if (!device->vectors)
+		return -ENOMEM;
+	for (i = 0; i < count; i++) {
+		fd = eventfd_create();
+		if (fd < 0) {
+			vectors_free(device, i);
+			return fd;
 		}
+		device->vectors[i].fd = fd;
 	}
 	return 0;
-
-free:
-	vectors_free(device, i);
-	return err;
 }
 
 static unsigned int vectors_offered(const struct userpci_device *device, unsigned int kind)
@@ -58,13 +60,21 @@ static unsigned int vectors_offered(const struct userpci_device *device, unsigne
 
 static int enable_kind(struct userpci_device *device, unsigned int kind, unsigned int count)
 {
+	unsigned int i;
 	int err;
 
 	if (count > vectors_offered(device, kind))
 		return -ENOSPC;
-	err = device->backend->irq_enable(device, kind, count, device->eventfds);
+	err = device->backend->irq_enable(device, kind, count);
 	if (err)
 		return err;
+	for (i = 0; i < count; i++) {
+		err = device->backend->irq_eventfd(device, i, device->vectors[i].fd);
+		if (err) {
+			device->backend->irq_disable(device);
+			return err;
+		}
+	}
 	device->irq_kind = kind;
 	device->irq_count = count;
 	return 0;
@@ -119,7 +129,39 @@ int userpci_irq_kind(const struct userpci_device *device)
 
 int userpci_irq_fd(const struct userpci_device *device, unsigned int vector)
 {
-	return vector < device->irq_count ? device->eventfds[vector] : -EINVAL;
+	return vector < device->irq_count ? device->vectors[vector].fd : -EINVAL;
+}
+
+/* What the library's own eventfd has counted is still to be waited for. */
+static void pass_on(const struct userpci_vector *v, int fd)
+{
+	eventfd_t count;
+
+	if (!v->borrowed && !eventfd_read(v->fd, &count))
+		(void)eventfd_write(fd, count);
+}
+
+int userpci_irq_set_fd(struct userpci_device *device, unsigned int vector, int fd)
+{
+	struct userpci_vector *v;
+	int err, copy;
+
+	if (vector >= device->irq_count || fd < -1)
+		return -EINVAL;
+	v = &device->vectors[vector];
+	copy = fd < 0 ? eventfd_create() : fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	if (copy < 0)
+		return fd < 0 ? copy : -errno;
+	err = device->backend->irq_eventfd(device, vector, copy);
+	if (err) {
+		close(copy);
+		return err;
+	}
+	pass_on(v, copy);
+	close(v->fd);
+	v->fd = copy;
+	v->borrowed = fd >= 0;
+	return 0;
 }
 
 int userpci_irq_wait(struct userpci_device *device, unsigned int vector, int64_t timeout_us,
@@ -156,7 +198,7 @@ int userpci_irq_mask(struct userpci_device *device, unsigned int vector)
 		return -EINVAL;
 	err = device->backend->irq_mask(device, vector, true);
 	if (!err)
-		device->masked[vector] = true;
+		device->vectors[vector].masked = true;
 	return err;
 }
 
@@ -166,11 +208,25 @@ int userpci_irq_unmask(struct userpci_device *device, unsigned int vector)
 
 	if (vector >= device->irq_count)
 		return -EINVAL;
-	/* INTx is masked by each interrupt, the others by userpci_irq_mask() alone. */
-	if (device->irq_kind != USERPCI_IRQ_INTX && !device->masked[vector])
+	/* INTx is masked by each interrupt, others by userpci_irq_mask() or the storm guard. */
+	if (device->irq_kind != USERPCI_IRQ_INTX && !device->vectors[vector].masked &&
+	    !device->vectors[vector].limited)
 		return 0;
 	err = device->backend->irq_mask(device, vector, false);
 	if (!err)
-		device->masked[vector] = false;
+		device->vectors[vector].masked = false;
+	return err;
+}
+
+int userpci_irq_limit(struct userpci_device *device, unsigned int vector, uint32_t per_second)
+{
+	int err;
+
+	if (vector >= device->irq_count)
+		return -EINVAL;
+	err = device->backend->irq_limit(device, vector, per_second);
+	/* Never taken back: the guard may have masked the vector before it was lifted. */
+	if (!err)
+		device->vectors[vector].limited = true;
 	return err;
 }

@@ -54,6 +54,11 @@ void userpci_region_unmap(struct userpci_region *region)
 	memset(region, 0, sizeof(*region));
 }
 
+int userpci_region_huge(const struct userpci_region *region)
+{
+	return region->va ? region->device->backend->region_huge(region) : -EINVAL;
+}
+
 uint64_t userpci_region_read(const struct userpci_region *region, uint64_t offset,
 			     unsigned int width)
 {
