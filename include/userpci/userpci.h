@@ -93,6 +93,15 @@ struct userpci_info {
 	int32_t numa_node; /* -1: not known */
 };
 
+/**
+ * userpci_wire_fd - the other end of a network device's cable, where QEMU is the hardware.
+ *
+ * An AF_UNIX datagram socket: send() puts a frame on the wire, recv() takes one that the device has
+ * sent, without the frame check sequence. It stays the library's, valid until userpci_close().
+ * -EOPNOTSUPP: the device was not opened as "qemu:...", is no network device, or was given a netdev.
+ */
+int userpci_wire_fd(const struct userpci_device *device);
+
 /* What the function is. Never NULL; valid until userpci_close(). */
 const struct userpci_info *userpci_info(const struct userpci_device *device);
 

@@ -48,13 +48,16 @@ static int why_absent(const char *address)
 	return access("/sys/bus/pci/drivers/userpci", F_OK) ? -ENOENT : -ENXIO;
 }
 
-static int stub_open(struct userpci_device *device, unsigned int flags)
+static int stub_open(struct userpci_device *device, const char *address, unsigned int flags)
 {
 	struct userpci_uapi_info info = SIZED(userpci_uapi_info);
 	struct userpci_info *i = &device->info;
 	char path[40];
 	int err;
 
+	err = userpci_address_parse(address, i->address);
+	if (err)
+		return err;
 	snprintf(path, sizeof(path), "/dev/userpci/%s", i->address);
 	device->fd = open(path, (flags & USERPCI_OPEN_OBSERVE ? O_RDONLY : O_RDWR) | O_CLOEXEC);
 	if (device->fd < 0)

@@ -14,8 +14,8 @@
 struct userpci_backend {
 	const char *name;
 
-	/* device->info.address is complete; fills in the rest of info, and device->fd. */
-	int (*open)(struct userpci_device *device, unsigned int flags);
+	/* `address` is without its prefix. Fills in device->info, but its `backend`, and fd. */
+	int (*open)(struct userpci_device *device, const char *address, unsigned int flags);
 	/* Interrupts and bus mastering off, reset, then DMA memory freed. */
 	void (*close)(struct userpci_device *device);
 
@@ -49,6 +49,8 @@ struct userpci_backend {
 			struct userpci_dma_info *info);
 	int (*dma_set_mask)(struct userpci_device *device, unsigned int bits);
 
+	/* A duplicate of an eventfd of the backend's own for the library to wait on; NULL: none. */
+	int (*irq_fd)(struct userpci_device *device, unsigned int vector);
 	/* Vectors 0 to count - 1, without eventfds. After an error none is enabled. */
 	int (*irq_enable)(struct userpci_device *device, unsigned int kind, unsigned int count);
 	void (*irq_disable)(struct userpci_device *device);
@@ -100,12 +102,21 @@ struct userpci_device {
 	int event_fd;	     /* -1: none */
 	uint32_t next_event; /* the number of the event to read next */
 
+	void *state; /* the backend's own */
 	/* The stub's: where the statistics are. An older module has none: stats_bytes is 0. */
 	uint64_t stats_offset;
 	uint32_t stats_bytes;
 };
 
 extern const struct userpci_backend userpci_backend_stub;
+extern const struct userpci_backend userpci_backend_qtest;
+
+/* Divides "PREFIX:ADDRESS": the backend and where its address begins; NULL: an unknown prefix. */
+const struct userpci_backend *userpci_backend_choose(const char **address);
+
+/* Whether a process may write there, where no kernel decides it (guard.c). */
+bool userpci_config_may_write(struct userpci_device *device, unsigned int offset,
+			      unsigned int width, uint32_t value);
 
 /* Completes "DDDD:BB:DD.F" or "BB:DD.F" in address[16]. -EINVAL: it is neither. */
 int userpci_address_parse(const char *text, char *address);

@@ -42,6 +42,29 @@ int userpci_address_parse(const char *text, char *address)
 	return 0;
 }
 
+static const struct {
+	const char *prefix;
+	const struct userpci_backend *backend;
+} backends[] = {
+	{ "stub:", &userpci_backend_stub },
+	{ "qemu:", &userpci_backend_qtest },
+};
+
+const struct userpci_backend *userpci_backend_choose(const char **address)
+{
+	unsigned int i;
+	size_t length;
+
+	for (i = 0; i < sizeof(backends) / sizeof(backends[0]); i++) {
+		length = strlen(backends[i].prefix);
+		if (!strncmp(*address, backends[i].prefix, length)) {
+			*address += length;
+			return backends[i].backend;
+		}
+	}
+	return &userpci_backend_stub;
+}
+
 int userpci_open(const char *address, unsigned int flags, struct userpci_device **device)
 {
 	struct userpci_device *d;
@@ -54,20 +77,15 @@ int userpci_open(const char *address, unsigned int flags, struct userpci_device 
 		return -ENOMEM;
 	d->fd = -1;
 	d->event_fd = -1;
-	d->backend = &userpci_backend_stub;
-	err = userpci_address_parse(address, d->info.address);
-	if (err)
-		goto free_device;
-	err = d->backend->open(d, flags);
-	if (err)
-		goto free_device;
+	d->backend = userpci_backend_choose(&address);
+	err = d->backend ? d->backend->open(d, address, flags) : -EINVAL;
+	if (err) {
+		free(d);
+		return err;
+	}
 	d->info.backend = d->backend->name;
 	*device = d;
 	return 0;
-
-free_device:
-	free(d);
-	return err;
 }
 
 void userpci_close(struct userpci_device *device)

@@ -20,10 +20,13 @@ static void vectors_free(struct userpci_device *device, unsigned int count)
 	device->vectors = NULL;
 }
 
-static int eventfd_create(void)
+static int eventfd_create(struct userpci_device *device, unsigned int vector)
 {
-	int fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	int fd;
 
+	if (device->backend->irq_fd)
+		return device->backend->irq_fd(device, vector);
+	fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	return fd < 0 ? -errno : fd;
 }
 
@@ -36,7 +39,7 @@ static int vectors_create(struct userpci_device *device, unsigned int count)
 	if (!device->vectors)
 		return -ENOMEM;
 	for (i = 0; i < count; i++) {
-		fd = eventfd_create();
+		fd = eventfd_create(device, i);
 		if (fd < 0) {
 			vectors_free(device, i);
 			return fd;
@@ -149,7 +152,7 @@ int userpci_irq_set_fd(struct userpci_device *device, unsigned int vector, int f
 	if (vector >= device->irq_count || fd < -1)
 		return -EINVAL;
 	v = &device->vectors[vector];
-	copy = fd < 0 ? eventfd_create() : fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	copy = fd < 0 ? eventfd_create(device, vector) : fcntl(fd, F_DUPFD_CLOEXEC, 0);
 	if (copy < 0)
 		return fd < 0 ? copy : -errno;
 	err = device->backend->irq_eventfd(device, vector, copy);
