@@ -243,7 +243,7 @@ static int run_command(const struct command *command, struct userpci_file *uf, v
 	int err;
 
 	if (command->flags & LOCKS)
-		return command->run(uf, arg);
+		return READ_ONCE(u->gone) ? -ENODEV : command->run(uf, arg);
 	if (command->flags & RESETS)
 		device_lock(&u->pdev->dev);
 	mutex_lock(&u->lock);

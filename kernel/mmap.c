@@ -20,8 +20,9 @@ struct userpci_map {
 	struct list_head entry; /* in u->maps */
 	struct userpci_device *u;
 	struct vm_area_struct *vma;
-	u32 flags;		       /* USERPCI_MAP_*; neither _DMA nor _STATS: registers */
-	bool wc;		       /* write-combining was asked for */
+	u32 flags; /* USERPCI_MAP_*; neither _DMA nor _STATS: registers */
+	bool wc;   /* write-combining was asked for */
+	bool revoked;
 	u64 inside;		       /* offset in the buffer or the statistics */
 	phys_addr_t phys;	       /* of the registers */
 	struct userpci_buffer *buffer; /* with a reference */
@@ -372,12 +373,12 @@ static struct mm_struct *next_mm(struct userpci_device *u)
 	struct userpci_map *map;
 
 	list_for_each_entry (map, &u->maps, entry) {
-		if (map->flags & USERPCI_MAP_REVOKED || !has_registers(map))
+		if (map->revoked || !has_registers(map))
 			continue;
 		if (mmget_not_zero(map->vma->vm_mm))
 			return map->vma->vm_mm;
 		/* Its last thread has ended: nobody can use the map, and the exit takes it away. */
-		map->flags |= USERPCI_MAP_REVOKED;
+		map->revoked = true;
 	}
 	return NULL;
 }
@@ -389,10 +390,10 @@ static void revoke_mm(struct userpci_device *u, struct mm_struct *mm)
 	list_for_each_entry (map, &u->maps, entry) {
 		struct vm_area_struct *vma = map->vma;
 
-		if (map->flags & USERPCI_MAP_REVOKED || !has_registers(map) || vma->vm_mm != mm)
+		if (map->revoked || !has_registers(map) || vma->vm_mm != mm)
 			continue;
 		userpci_zap_vma(vma, vma->vm_start, vma->vm_end - vma->vm_start);
-		map->flags |= USERPCI_MAP_REVOKED;
+		map->revoked = true;
 	}
 }
 

@@ -318,13 +318,12 @@ struct userpci_uapi_reset {
  * USERPCI_GET_MAP - what a map of the caller's really is. Observer.
  * ENOENT: `address` is not in a map of this device (SHARED buffers are maps of their file).
  */
-#define USERPCI_GET_MAP	    _IO(USERPCI_IOC_TYPE, 16)
+#define USERPCI_GET_MAP	  _IO(USERPCI_IOC_TYPE, 16)
 
-#define USERPCI_MAP_WC	    (1u << 0) /* registers, write-combining: obtained, not only asked for */
-#define USERPCI_MAP_HUGE    (1u << 1) /* registers, in large pages at least in part, as touched */
-#define USERPCI_MAP_REVOKED (1u << 2) /* the device is gone: registers read all ones */
-#define USERPCI_MAP_DMA	    (1u << 3) /* a DMA buffer */
-#define USERPCI_MAP_STATS   (1u << 4) /* the statistics */
+#define USERPCI_MAP_WC	  (1u << 0) /* registers, write-combining: obtained, not only asked for */
+#define USERPCI_MAP_HUGE  (1u << 1) /* registers, in large pages at least in part, as touched */
+#define USERPCI_MAP_DMA	  (1u << 2) /* a DMA buffer */
+#define USERPCI_MAP_STATS (1u << 3) /* the statistics */
 
 struct userpci_uapi_map {
 	__u32 size;
