@@ -96,7 +96,8 @@ static int alloc_shared(struct userpci_buffer *buffer, gfp_t zone)
 		return PTR_ERR(file);
 	buffer->file = file;
 	mapping = file->f_mapping;
-	mapping_set_gfp_mask(mapping, GFP_KERNEL_ACCOUNT | QUIETLY | zone);
+	/* Without __GFP_ACCOUNT: shmem charges its pages itself, and would drop the first charge. */
+	mapping_set_gfp_mask(mapping, GFP_KERNEL | QUIETLY | zone);
 	mapping_set_unevictable(mapping);
 	while (buffer->count < buffer->bytes >> PAGE_SHIFT) {
 		if (fatal_signal_pending(current))
@@ -166,6 +167,9 @@ int userpci_pages_get(struct userpci_buffer *buffer, unsigned long address)
 
 	if (buffer->kind == USERPCI_DMA_PINNED)
 		return pin(buffer, address);
+	/* Of what cannot be swapped, nor be had back by killing the owner, the system keeps some. */
+	if (si_mem_available() - (long)(buffer->bytes >> PAGE_SHIFT) < (long)totalram_pages() / 16)
+		return -ENOMEM;
 	/* The lowest zone is scarce: only for those who need it. */
 	for (; i < 2 || (i == 2 && reach < DMA_BIT_MASK(32)); i++) {
 		err = buffer->kind == USERPCI_DMA_SHARED ? alloc_shared(buffer, zones[i])

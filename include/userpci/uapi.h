@@ -27,9 +27,10 @@
  *            their own file): a fork child's map keeps the owner's alive. A
  *            function without a reset may remember what it was told to write: its buffers stay
  *            with it, and the next owner gets them; unbinding it frees them.
- *   unbind   Maps of registers are revoked at once: they then read all ones, and writes go nowhere;
- *            a DMA buffer keeps its contents until its last map is gone; calls give ENODEV, poll()
- *            gives POLLHUP | POLLERR.
+ *   unbind   Maps of registers are revoked at once: they then read all ones, and what is written
+ *            reaches no device, but a page that only maps of this open file see; a DMA buffer keeps
+ *            its contents until its last map is gone; calls give ENODEV, poll() gives POLLHUP |
+ *            POLLERR.
  *   fork     A child has its parent's maps, registers too, and shares its descriptor.
  *
  * Every structure begins with `size`, set by the caller to the structure's size as it knows it. A
@@ -158,11 +159,11 @@ struct userpci_uapi_dma_mask {
  * Behind an IOMMU that translates each has one iova. USERPCI_DMA_GET tells the pieces.
  *
  * EINVAL: bytes == 0, kind, an address with another kind than PINNED, a name without an end;
- * ENOMEM: no such memory below the mask (one piece is at most 4 MiB on most kernels), or more
- * pinned than RLIMIT_MEMLOCK allows; EOPNOTSUPP: the device reaches it only through a bounce
- * buffer, or not at all (PINNED); EFAULT: PINNED, not memory that the caller may write; EDQUOT:
- * module parameter dma_limit_mb; EEXIST: a buffer has that name; ENOSPC: 1024 buffers exist, those
- * kept of former owners included.
+ * ENOMEM: no such memory below the mask (one piece is at most 4 MiB on most kernels), less than a
+ * sixteenth of all memory would stay available, or more pinned than RLIMIT_MEMLOCK allows;
+ * EOPNOTSUPP: the device reaches it only through a bounce buffer, or not at all (PINNED); EFAULT:
+ * PINNED, not memory that the caller may write; EDQUOT: module parameter dma_limit_mb; EEXIST: a
+ * buffer has that name; ENOSPC: 1024 buffers exist, those kept of former owners included.
  *
  * USERPCI_DMA_FREE - gives the buffer `handle` back. The device must no longer use it. Its iova is
  * gone at once, its pages when the last map of it goes. Owner. ENOENT: no such handle.
