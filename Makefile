@@ -28,13 +28,17 @@ endif
 LIB_SRC := $(wildcard userspace/lib/*.c)
 NIC_SRC := $(wildcard userspace/nic/*.c userspace/drivers/*/*.c)
 BIND_SRC := $(wildcard userspace/bind/*.c)
-USERPCI_SRC := $(addprefix userspace/tools/,userpci.c cmd-list.c cmd-bind.c) $(BIND_SRC)
+USERPCI_SRC := $(addprefix userspace/tools/,userpci.c cmd-list.c cmd-bind.c cmd-trace.c \
+	trace-names.c) $(BIND_SRC)
 UNIC_SRC := $(addprefix userspace/tools/,unic.c cmd-echo.c cmd-info.c echo.c)
 EDU_SRC := userspace/examples/edu.c
 UNIT_SRC := $(wildcard tests/unit/*.c)
 UAPI_SRC := $(wildcard tests/uapi/*.c)
 DEBUG_SRC := $(wildcard tests/debug/*.c)
 NIC_TEST_SRC := $(wildcard tests/nic/*.c)
+# In the order in which they run: after lockdown.c the machine is not what it was.
+CONFORMANCE_SRC := $(patsubst %,tests/conformance/%.c,rows subject vfio memory maps registers \
+	sharing dma lifetime lockdown) tests/uapi/support.c
 
 obj = $(patsubst %.c,$(O)/obj/%.o,$(1))
 LIBUSERPCI := $(O)/lib/libuserpci.a
@@ -44,8 +48,10 @@ TOOLS := $(O)/bin/userpci $(O)/bin/unic $(O)/bin/edu
 UNIT := $(patsubst tests/%.c,$(O)/tests/%,$(UNIT_SRC))
 UAPI := $(O)/tests/uapi/uapi $(O)/tests/uapi/uapi32
 GUEST := $(UAPI) $(O)/tests/debug/debug $(patsubst tests/%.c,$(O)/tests/%,$(NIC_TEST_SRC))
+CONFORMANCE := $(O)/tests/conformance/conformance $(O)/tests/conformance/conformance32
 
-.PHONY: all help lib tools module demo test test-debug quick check tests install clean
+.PHONY: conformance
+.PHONY: all help lib tools module demo test test-debug test-kernels quick check tests install clean
 all: lib tools module
 
 help:
@@ -53,6 +59,8 @@ help:
 	@echo 'make demo       boots a virtual machine with edu and a NIC driven from user space'
 	@echo 'make test       all tests, here and in virtual machines'
 	@echo 'make test-debug the module under KASAN, lockdep, failslab (first builds a kernel)'
+	@echo 'make test-kernels the module on the newest kernel, 7.2, from Debian sid'
+	@echo 'make conformance what userpci, UIO, VFIO and sysfs allow, as a table'
 	@echo 'make quick      the unit tests alone'
 	@echo 'make check      layout, style, static analysis'
 	@echo 'make lib, tools, module'
@@ -61,13 +69,13 @@ help:
 	@echo
 	@echo 'O=DIR           builds into DIR'
 	@echo 'V=1             shows the commands'
-	@echo 'KERNEL=NAME     builds the module for host, 6.1 or 6.12 (now: $(KERNEL))'
+	@echo 'KERNEL=NAME     builds the module for host, 6.1, 6.12 or 7.2 (now: $(KERNEL))'
 	@echo 'C=2             runs sparse over the module'
 
 PC := $(O)/lib/pkgconfig/userpci.pc $(O)/lib/pkgconfig/unic.pc
 lib: $(LIBUSERPCI) $(LIBUNIC) $(SHARED) $(PC)
 tools: $(TOOLS)
-tests: $(UNIT) $(GUEST)
+tests: $(UNIT) $(GUEST) $(CONFORMANCE)
 
 $(O)/obj/%.o: %.c
 	$(say) CC $<
@@ -105,7 +113,7 @@ $(PC): $(O)/lib/pkgconfig/%.pc: scripts/%.pc.in
 	@mkdir -p $(@D)
 	$(Q)sed -e 's|@prefix@|$(prefix)|' -e 's|@version@|$(VERSION)|' $< > $@
 
-$(O)/bin/userpci: $(call obj,$(USERPCI_SRC)) $(LIBUSERPCI)
+$(O)/bin/userpci: $(call obj,$(USERPCI_SRC)) $(LIBUNIC) $(LIBUSERPCI)
 $(O)/bin/userpci: LIBS := -lpci
 $(O)/bin/unic: $(call obj,$(UNIC_SRC)) $(LIBUNIC) $(LIBUSERPCI)
 $(O)/bin/edu: $(call obj,$(EDU_SRC)) $(LIBUSERPCI)
@@ -121,8 +129,12 @@ $(O)/tests/debug/debug: LIBS := -pthread
 # The same suite, and the library in it, as a 32-bit program.
 $(O)/tests/uapi/uapi32: $(patsubst %.c,$(O)/obj32/%.o,$(UAPI_SRC) $(LIB_SRC))
 $(O)/tests/uapi/uapi32: LIBS := -m32 -static -pthread
+$(O)/tests/conformance/conformance: $(call obj,$(CONFORMANCE_SRC))
+$(O)/tests/conformance/conformance: LIBS := -pthread
+$(O)/tests/conformance/conformance32: $(CONFORMANCE_SRC:%.c=$(O)/obj32/%.o)
+$(O)/tests/conformance/conformance32: LIBS := -m32 -static -pthread
 $(UNIT) $(filter-out $(UAPI) %/debug,$(GUEST)): $(O)/tests/%: $(O)/obj/tests/%.o
-$(TOOLS) $(UNIT) $(GUEST):
+$(TOOLS) $(UNIT) $(GUEST) $(CONFORMANCE):
 	$(say) LD $@
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS_ALL) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LDFLAGS_ALL) $(LIBS)
@@ -131,7 +143,7 @@ module:
 	+$(Q)scripts/build-module '$(KERNEL)' '$(abspath $(O))' $(VERSION) \
 		$(if $(C),C=$(C)) $(if $(V),V=$(V))
 
-# The next three install what they need, and say so first.
+# The next ones install what they need, and say so first.
 demo:
 	$(Q)scripts/setup build guest
 	$(Q)$(MAKE) --no-print-directory lib tools module KERNEL=6.1
@@ -143,10 +155,21 @@ test:
 	$(Q)$(MAKE) --no-print-directory lib tools tests module KERNEL=6.1
 	$(Q)O='$(abspath $(O))' tests/run
 
+conformance:
+	$(Q)scripts/setup build guest check
+	$(Q)$(MAKE) --no-print-directory module KERNEL=6.12
+	$(Q)$(MAKE) --no-print-directory tests module KERNEL=6.1
+	$(Q)O='$(abspath $(O))' tests/conformance/run
+
 test-debug:
 	$(Q)scripts/setup build guest check debug
 	$(Q)$(MAKE) --no-print-directory lib tools tests module KERNEL=debug
 	$(Q)O='$(abspath $(O))' tests/debug/run
+
+test-kernels:
+	$(Q)scripts/setup build guest check
+	$(Q)$(MAKE) --no-print-directory lib tools tests
+	$(Q)O='$(abspath $(O))' tests/run uapi_7_2
 
 check:
 	$(Q)scripts/setup build guest check
@@ -159,6 +182,7 @@ install: lib tools
 	install -d $(DESTDIR)$(prefix)/bin $(DESTDIR)$(prefix)/lib/pkgconfig
 	install -d $(DESTDIR)$(prefix)/include/userpci $(DESTDIR)$(prefix)/include/unic
 	install -d $(DESTDIR)$(prefix)/share/man/man1 $(DESTDIR)$(prefix)/share/man/man4
+	install -d $(DESTDIR)$(prefix)/lib/udev/rules.d
 	install -m 755 $(O)/bin/userpci $(O)/bin/unic $(DESTDIR)$(prefix)/bin
 	install -m 644 $(LIBUSERPCI) $(LIBUNIC) $(DESTDIR)$(prefix)/lib
 	cp -d $(O)/lib/*.so $(O)/lib/*.so.* $(DESTDIR)$(prefix)/lib
@@ -167,6 +191,7 @@ install: lib tools
 	install -m 644 include/unic/*.h $(DESTDIR)$(prefix)/include/unic
 	install -m 644 doc/man/*.1 $(DESTDIR)$(prefix)/share/man/man1
 	install -m 644 doc/man/*.4 $(DESTDIR)$(prefix)/share/man/man4
+	install -m 644 scripts/60-userpci.rules $(DESTDIR)$(prefix)/lib/udev/rules.d
 
 clean:
 	rm -rf '$(O)'

@@ -96,7 +96,7 @@ static int alloc_shared(struct userpci_buffer *buffer, gfp_t zone)
 		return PTR_ERR(file);
 	buffer->file = file;
 	mapping = file->f_mapping;
-	/* Without __GFP_ACCOUNT: shmem charges its pages itself, and would drop the first charge. */
+	/* Without __GFP_ACCOUNT: shmem charges its pages itself, and drops the first charge. */
 	mapping_set_gfp_mask(mapping, GFP_KERNEL | QUIETLY | zone);
 	mapping_set_unevictable(mapping);
 	while (buffer->count < buffer->bytes >> PAGE_SHIFT) {
@@ -167,7 +167,7 @@ int userpci_pages_get(struct userpci_buffer *buffer, unsigned long address)
 
 	if (buffer->kind == USERPCI_DMA_PINNED)
 		return pin(buffer, address);
-	/* Of what cannot be swapped, nor be had back by killing the owner, the system keeps some. */
+	/* What cannot be swapped, nor had back by killing the owner, must not be all there is. */
 	if (si_mem_available() - (long)(buffer->bytes >> PAGE_SHIFT) < (long)totalram_pages() / 16)
 		return -ENOMEM;
 	/* The lowest zone is scarce: only for those who need it. */
