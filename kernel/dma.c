@@ -5,6 +5,7 @@
 #include <linux/highmem.h>
 #include <linux/moduleparam.h>
 #include <linux/nospec.h>
+#include <linux/pagemap.h>
 #include <linux/slab.h>
 
 #include "internal.h"
@@ -249,18 +250,38 @@ void userpci_dma_stop(struct userpci_device *u, bool forgotten)
 	}
 }
 
-/* A retained buffer that serves, cleared; NULL: there is none. Nobody maps it any more. */
+/* Nobody maps it any more, and no page of the file was exchanged (a hole was punched in it). */
+static bool may_adopt(struct userpci_buffer *buffer)
+{
+	struct page *page;
+	u64 i;
+
+	if (kref_read(&buffer->ref) != 1 || !userpci_in_reach(buffer))
+		return false;
+	if (!buffer->file)
+		return true;
+	for (i = 0; i < buffer->count && file_count(buffer->file) == 1; i++) {
+		page = find_get_page(buffer->file->f_mapping, i);
+		if (page)
+			put_page(page);
+		if (page != buffer->pages[i])
+			return false;
+	}
+	return i == buffer->count;
+}
+
+/* A retained buffer that serves, cleared; NULL: there is none. */
 static struct userpci_buffer *buffer_adopt(struct userpci_device *u, struct userpci_uapi_dma *a)
 {
 	struct userpci_buffer *buffer;
 	unsigned long i;
 	u64 page;
 
-	if (u->gone || a->kind > USERPCI_DMA_CHUNKED || name_taken(u, a->name))
+	if (u->gone || a->kind == USERPCI_DMA_PINNED || name_taken(u, a->name))
 		return NULL;
 	xa_for_each (&u->buffers, i, buffer) {
 		if (!buffer->retained || buffer->kind != a->kind || buffer->bytes != a->bytes ||
-		    kref_read(&buffer->ref) != 1 || !userpci_in_reach(buffer))
+		    !may_adopt(buffer))
 			continue;
 		for (page = 0; page < buffer->count; page++)
 			clear_highpage(buffer->pages[page]);

@@ -117,7 +117,7 @@ static vm_fault_t map_fault(struct vm_fault *vmf)
 	if (!(map->flags & USERPCI_MAP_STATS))
 		return insert(vmf, 0);
 	/* Dropped by madvise(). */
-	vmf->page = vmalloc_to_page((void *)map->u->stats + map->inside +
+	vmf->page = vmalloc_to_page((u8 *)map->u->stats + map->inside +
 				    (vmf->address - vmf->vma->vm_start));
 	get_page(vmf->page);
 	return 0;

@@ -4,14 +4,20 @@
  * module or a privilege. Registers are reached by messages, DMA memory is QEMU's RAM.
  *
  * Interrupts. A message (MSI, MSI-X) is a write of the device to an address that software chooses
- * (PCI Local Bus 3.0, section 6.8). Here it is the doorbell register of QEMU's shared-memory device,
- * which turns a write of (peer << 16 | vector) into an eventfd: the caller's. So they arrive with no
- * thread between. INTx comes as lines of the protocol, which a thread takes in while it is enabled.
+ * (PCI Local Bus 3.0, section 6.8). Here it is the doorbell register of QEMU's shared-memory
+ * device, which turns a write of (peer << 16 | vector) into an eventfd: the vector's own, which the
+ * library waits on, with no thread between. A thread is there for what takes one: INTx comes as
+ * lines of the protocol, and an eventfd of the caller's gets what the vector's own has counted.
+ *
+ * The caller's eventfd is not given to QEMU: that would make it non-blocking for everybody, and
+ * could not be taken back. (Quirk: QEMU 7.2 to 10.2, hw/misc/ivshmem, free a peer's list of
+ * eventfds when it leaves, and use it when it returns.)
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/pci_regs.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,10 +33,16 @@
 #define PEER	   0
 #define SYNC_TRIES 100000
 
-/* Below lies what a PC has in its first megabyte. */
-#define RAM_FIRST (1u << 20)
+/* In RAM: where MSI goes while it is masked, and what lies there when none came. */
+#define MAILBOX	      0x1000
+#define MAILBOX_EMPTY 0xffffffffu
 
-#define PAGE	  4096u
+/* Below lies what a PC has in its first megabyte. */
+#define RAM_FIRST    (1u << 20)
+
+#define PAGE	     4096u
+
+#define MOST_VECTORS USERPCI_QTEST_VECTORS
 
 struct buffer {
 	struct buffer *next; /* by address */
@@ -39,35 +51,31 @@ struct buffer {
 	char name[USERPCI_NAME_BYTES];
 };
 
-#define MOST_VECTORS 64
-
 struct vector {
-	int own;    /* its eventfd, made at first use; -1 */
-	int handed; /* the duplicate of it that the library has; -1 */
+	int own;    /* its eventfd, QEMU's of this number; made at first use and kept; -1 */
+	int handed; /* the duplicate of it that the library gets; -1 */
 	int fd;	    /* a duplicate of the caller's eventfd; -1: none */
-	unsigned int slot;
 	bool masked;
 };
 
 struct qtest_state {
 	struct userpci_qtest *qtest;
 	struct userpci_function function;
-	uint64_t doorbell;
+	uint64_t doorbell, msix_table;
 	unsigned int msi, msix, pcie; /* offsets of the capabilities; 0: none */
+	volatile uint32_t *mailbox;
 
 	struct buffer *buffers;
 	uint64_t reach; /* by the DMA mask */
 
 	unsigned int irq_kind, irq_count;
-	struct vector vectors[MOST_VECTORS];
-	unsigned int num_slots;		  /* eventfds that QEMU has */
-	unsigned int own_base, own_count; /* of these the vectors' own */
+	unsigned int num_slots; /* eventfds that QEMU has, of the first vectors */
 
-	pthread_mutex_t lock; /* of the INTx line: all below */
+	pthread_mutex_t lock; /* between the caller and the thread */
+	struct vector vectors[MOST_VECTORS];
 	pthread_t thread;
-	int stop; /* an eventfd that ends it */
-	bool line_masked;
-	int line_fd; /* -1: none */
+	int wake; /* an eventfd: the thread looks around */
+	bool relaying, stop;
 };
 
 static struct qtest_state *state_of(const struct userpci_device *device)
@@ -115,9 +123,11 @@ static void fill_info(struct userpci_device *device)
 		i->num_msi =
 			1u << ((config_get(s, s->msi + PCI_MSI_FLAGS, 2) & PCI_MSI_FLAGS_QMASK) >>
 			       1);
-	if (s->msix)
+	if (s->msix_table)
 		i->num_msix = (config_get(s, s->msix + PCI_MSIX_FLAGS, 2) & PCI_MSIX_FLAGS_QSIZE) +
 			      1;
+	if (i->num_msix > MOST_VECTORS)
+		i->num_msix = MOST_VECTORS;
 	if (s->pcie && config_get(s, s->pcie + PCI_EXP_DEVCAP, 4) & PCI_EXP_DEVCAP_FLR)
 		i->flags |= USERPCI_INFO_RESET;
 }
@@ -125,40 +135,91 @@ static void fill_info(struct userpci_device *device)
 static void find_capabilities(struct userpci_device *device)
 {
 	struct qtest_state *s = state_of(device);
+	unsigned int bar;
+	uint32_t table;
 
 	(void)userpci_config_find(device, PCI_CAP_ID_MSI, &s->msi);
 	(void)userpci_config_find(device, PCI_CAP_ID_MSIX, &s->msix);
 	(void)userpci_config_find(device, PCI_CAP_ID_EXP, &s->pcie);
+	if (!s->msix)
+		return;
+	table = config_get(s, s->msix + PCI_MSIX_TABLE, 4);
+	bar = table & PCI_MSIX_TABLE_BIR;
+	if (bar < USERPCI_NUM_BARS && s->function.bars[bar].size)
+		s->msix_table = s->function.bars[bar].address + (table & PCI_MSIX_TABLE_OFFSET);
 }
 
 static void state_free(struct qtest_state *s)
 {
+	struct buffer *buffer;
 	unsigned int i;
 
-	for (i = 0; i < MOST_VECTORS; i++)
+	while ((buffer = s->buffers)) {
+		s->buffers = buffer->next;
+		free(buffer);
+	}
+	/* The first is QEMU's INTx line, too, and goes with it. */
+	for (i = 1; i < MOST_VECTORS; i++)
 		if (s->vectors[i].own >= 0)
 			close(s->vectors[i].own);
+	if (s->wake >= 0)
+		close(s->wake);
+	if (s->mailbox)
+		munmap((void *)s->mailbox, PAGE);
 	if (s->qtest)
 		userpci_qtest_stop(s->qtest);
 	pthread_mutex_destroy(&s->lock);
 	free(s);
 }
 
-static int qtest_open(struct userpci_device *device, const char *spec, unsigned int flags)
+static struct qtest_state *state_make(void)
 {
 	struct qtest_state *s = calloc(1, sizeof(*s));
 	unsigned int i;
-	int err;
 
 	if (!s)
-		return -ENOMEM;
+		return NULL;
 	pthread_mutex_init(&s->lock, NULL);
-	s->stop = s->line_fd = -1;
+	s->wake = -1;
 	for (i = 0; i < MOST_VECTORS; i++)
 		s->vectors[i] = (struct vector){ .own = -1, .handed = -1, .fd = -1 };
 	s->reach = UINT32_MAX;
+	return s;
+}
+
+static int make_eventfd(int *fd)
+{
+	return userpci_qtest_keep(fd, eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
+}
+
+/* What is needed beside QEMU. */
+static int equip(struct qtest_state *s)
+{
+	int err = make_eventfd(&s->wake);
+	void *page;
+
+	s->vectors[0].own = s->qtest->line;
+	if (err)
+		return err;
+	page = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, s->qtest->ram_fd, MAILBOX);
+	if (page == MAP_FAILED)
+		return -errno;
+	s->mailbox = page;
+	return 0;
+}
+
+static int qtest_open(struct userpci_device *device, const char *spec, unsigned int flags)
+{
+	struct qtest_state *s = state_make();
+	int err;
+
+	userpci_qtest_set_message("");
+	if (!s)
+		return -ENOMEM;
 	/* It is the caller's own: there is nobody's work to look at. */
 	err = flags & USERPCI_OPEN_OBSERVE ? -EOPNOTSUPP : userpci_qtest_start(spec, &s->qtest);
+	if (!err)
+		err = equip(s);
 	if (!err)
 		err = userpci_qtest_enumerate(s->qtest, &s->function, &s->doorbell);
 	if (err) {
@@ -175,14 +236,7 @@ static int qtest_open(struct userpci_device *device, const char *spec, unsigned 
 
 static void qtest_close(struct userpci_device *device)
 {
-	struct qtest_state *s = state_of(device);
-	struct buffer *buffer;
-
-	while ((buffer = s->buffers)) {
-		s->buffers = buffer->next;
-		free(buffer);
-	}
-	state_free(s);
+	state_free(state_of(device));
 }
 
 /* --- Regions and configuration space --- */
@@ -236,31 +290,51 @@ static int qtest_region_write(const struct userpci_region *region, uint64_t offs
 	return err;
 }
 
+/* A conventional function has 256 bytes. */
+static int check_config(const struct qtest_state *s, unsigned int offset)
+{
+	return offset < (s->pcie ? PCI_CFG_SPACE_EXP_SIZE : PCI_CFG_SPACE_SIZE) ? 0 : -ERANGE;
+}
+
 static int qtest_config_read(struct userpci_device *device, unsigned int offset, unsigned int width,
 			     uint32_t *value)
 {
-	if (offset + width > 4096)
-		return -ERANGE;
-	*value = config_get(state_of(device), offset, width);
-	return 0;
+	const struct qtest_state *s = state_of(device);
+	uint32_t got;
+	int err = check_config(s, offset);
+
+	if (err)
+		return err;
+	got = config_get(s, offset, width);
+	err = userpci_qtest_check(s->qtest);
+	if (!err)
+		*value = got;
+	return err;
 }
 
 static int qtest_config_write(struct userpci_device *device, unsigned int offset,
 			      unsigned int width, uint32_t value)
 {
-	if (offset + width > 4096)
-		return -ERANGE;
+	const struct qtest_state *s = state_of(device);
+	int err = check_config(s, offset);
+
+	if (err)
+		return err;
 	if (!userpci_config_may_write(device, offset, width, value))
 		return -EPERM;
-	config_set(state_of(device), offset, width, value);
-	return 0;
+	config_set(s, offset, width, value);
+	return userpci_qtest_check(s->qtest);
 }
 
 static int qtest_bus_master(struct userpci_device *device, bool enable)
 {
-	config_change(state_of(device), PCI_COMMAND, enable ? 0 : PCI_COMMAND_MASTER,
+	const struct qtest_state *s = state_of(device);
+
+	config_change(s, PCI_COMMAND, enable ? 0 : PCI_COMMAND_MASTER,
 		      enable ? PCI_COMMAND_MASTER : 0);
-	return 0;
+	/* When the call returns the device has stopped: what was written is awaited. */
+	(void)config_get(s, PCI_COMMAND, 2);
+	return userpci_qtest_check(s->qtest);
 }
 
 /* --- DMA memory: pieces of QEMU's RAM, first fit --- */
@@ -399,93 +473,97 @@ static int qtest_dma_next(struct userpci_device *device, uint32_t *cursor,
 
 /* --- Messages --- */
 
-/*
- * QEMU numbers the eventfds of a peer in the order in which it gets them, and cannot take one back
- * (Quirk: QEMU 7.2 to 10 free the list when a peer leaves, and use it when it returns). So each
- * vector has an eventfd that stays, and only the caller's own ones use up numbers.
- */
-static int slot_add(struct qtest_state *s, int fd)
-{
-	if (s->num_slots == USERPCI_QTEST_VECTORS)
-		return -ENOSPC;
-	return userpci_qtest_send_fd(s->qtest->doorbell, PEER, fd) ?: (int)s->num_slots++;
-}
-
-/* Waits until QEMU knows the slot: rings it, and takes that one count back. */
-static int slot_sync(struct qtest_state *s, unsigned int slot, int fd)
-{
-	struct pollfd p = { .fd = fd, .events = POLLIN };
-	eventfd_t before = 0, count = 0;
-	unsigned int i;
-
-	if (poll(&p, 1, 0) > 0)
-		(void)eventfd_read(fd, &before);
-	for (i = 0; i < SYNC_TRIES && poll(&p, 1, 0) == 0; i++) {
-		userpci_qtest_write(s->qtest, USERPCI_SPACE_MEMORY, s->doorbell + DOORBELL, 4,
-				    PEER << 16 | slot);
-		(void)config_get(s, PCI_VENDOR_ID, 2);
-	}
-	if (poll(&p, 1, 0) <= 0 || eventfd_read(fd, &count))
-		return -EIO;
-	if (before + count > 1)
-		(void)eventfd_write(fd, before + count - 1);
-	return 0;
-}
-
-static unsigned int log2_of(unsigned int count)
-{
-	unsigned int log2 = 0;
-
-	while (1u << log2 < count)
-		log2++;
-	return log2;
-}
-
 /* The eventfd that stays with a vector. */
 static int own_eventfd(struct qtest_state *s, unsigned int vector)
 {
+	int err = 0;
+
 	if (vector >= MOST_VECTORS)
 		return -ENOSPC;
 	if (s->vectors[vector].own < 0)
-		s->vectors[vector].own = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-	return s->vectors[vector].own < 0 ? -errno : s->vectors[vector].own;
+		err = make_eventfd(&s->vectors[vector].own);
+	return err ? err : s->vectors[vector].own;
 }
 
-/*
- * Slots for vectors 0 to count - 1, one after the other and aligned as MSI wants its data (PCI Local
- * Bus 3.0, section 6.8.1.3), for their own eventfds or the caller's.
- */
-static int block_add(struct qtest_state *s, unsigned int count, bool own)
+static void drain(int fd)
 {
-	unsigned int size = 1u << log2_of(count), i;
-	int slot, fd = -1;
+	eventfd_t count;
 
-	do {
-		fd = own_eventfd(s, 0);
-		slot = fd < 0 || !(s->num_slots & (size - 1)) ? fd : slot_add(s, fd);
-	} while (slot >= 0 && s->num_slots & (size - 1));
-	for (i = 0; i < count && slot >= 0; i++) {
-		fd = own || s->vectors[i].fd < 0 ? own_eventfd(s, i) : s->vectors[i].fd;
-		slot = fd < 0 ? fd : slot_add(s, fd);
+	(void)eventfd_read(fd, &count);
+}
+
+static bool is_readable(int fd)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+
+	return poll(&p, 1, 0) > 0;
+}
+
+/* Waits until QEMU knows a vector's eventfd, by ringing it. */
+static int slot_sync(const struct qtest_state *s, unsigned int vector)
+{
+	int fd = s->vectors[vector].own;
+	unsigned int i;
+	int err = 0;
+
+	for (i = 0; i < SYNC_TRIES && !err && !is_readable(fd); i++) {
+		userpci_qtest_write(s->qtest, USERPCI_SPACE_MEMORY, s->doorbell + DOORBELL, 4,
+				    PEER << 16 | vector);
+		(void)config_get(s, PCI_VENDOR_ID, 2);
+		err = userpci_qtest_check(s->qtest);
 	}
-	if (slot < 0)
-		return slot;
-	return slot_sync(s, slot, fd) ?: slot - (int)count + 1;
+	if (!err && !is_readable(fd))
+		err = -EIO;
+	drain(fd);
+	return err;
 }
 
-static uint64_t table_entry(const struct qtest_state *s, unsigned int vector)
+/* QEMU numbers eventfds in the order in which it gets them: here, as the vectors are numbered. */
+static int slots_add(struct qtest_state *s, unsigned int count)
 {
-	uint32_t table = config_get(s, s->msix + PCI_MSIX_TABLE, 4);
+	unsigned int before = s->num_slots;
+	int fd, err = 0, unknown = 0;
 
-	return s->function.bars[table & PCI_MSIX_TABLE_BIR].address +
-	       (table & PCI_MSIX_TABLE_OFFSET) + vector * PCI_MSIX_ENTRY_SIZE;
+	while (s->num_slots < count && !err) {
+		fd = own_eventfd(s, s->num_slots);
+		err = fd < 0 ? fd : userpci_qtest_send_fd(s->qtest->doorbell, PEER, fd);
+		if (!err)
+			s->num_slots++;
+	}
+	if (s->num_slots > before)
+		unknown = slot_sync(s, s->num_slots - 1);
+	return err ? err : unknown;
 }
 
 static void table_write(const struct qtest_state *s, unsigned int vector, unsigned int field,
 			uint32_t value)
 {
-	userpci_qtest_write(s->qtest, USERPCI_SPACE_MEMORY, table_entry(s, vector) + field, 4,
-			    value);
+	userpci_qtest_write(s->qtest, USERPCI_SPACE_MEMORY,
+			    s->msix_table + vector * PCI_MSIX_ENTRY_SIZE + field, 4, value);
+}
+
+/*
+ * Quirk: QEMU 7.2's e1000e aborts when MSI-X is disabled while it holds an interrupt back. So MSI-X
+ * is masked where it is to be off, and disabled only for the sake of another kind.
+ */
+static void stop_msix(const struct qtest_state *s)
+{
+	config_change(s, s->msix + PCI_MSIX_FLAGS, 0, PCI_MSIX_FLAGS_MASKALL);
+}
+
+/* What was held back while MSI-X was off goes into RAM, and not to those who wait from now on. */
+static void flush_msix(const struct qtest_state *s)
+{
+	unsigned int i;
+
+	config_change(s, s->msix + PCI_MSIX_FLAGS, 0,
+		      PCI_MSIX_FLAGS_ENABLE | PCI_MSIX_FLAGS_MASKALL);
+	for (i = 0; i < s->irq_count; i++) {
+		table_write(s, i, PCI_MSIX_ENTRY_LOWER_ADDR, MAILBOX);
+		table_write(s, i, PCI_MSIX_ENTRY_UPPER_ADDR, 0);
+		table_write(s, i, PCI_MSIX_ENTRY_VECTOR_CTRL, 0);
+	}
+	config_change(s, s->msix + PCI_MSIX_FLAGS, PCI_MSIX_FLAGS_MASKALL, 0);
 }
 
 /* Has the function send to the doorbell. */
@@ -499,7 +577,7 @@ static void program_msix(const struct qtest_state *s)
 	for (i = 0; i < s->irq_count; i++) {
 		table_write(s, i, PCI_MSIX_ENTRY_LOWER_ADDR, address);
 		table_write(s, i, PCI_MSIX_ENTRY_UPPER_ADDR, address >> 32);
-		table_write(s, i, PCI_MSIX_ENTRY_DATA, PEER << 16 | s->vectors[i].slot);
+		table_write(s, i, PCI_MSIX_ENTRY_DATA, PEER << 16 | i);
 		table_write(s, i, PCI_MSIX_ENTRY_VECTOR_CTRL, s->vectors[i].masked);
 	}
 	config_change(s, s->msix + PCI_MSIX_FLAGS, PCI_MSIX_FLAGS_MASKALL, 0);
@@ -515,21 +593,51 @@ static bool any_masked(const struct qtest_state *s)
 	return false;
 }
 
-/* Few of QEMU's devices have masks for MSI: where one vector is masked, all are off. */
+/*
+ * Few of QEMU's devices have masks for MSI. So its messages go to a place in RAM while a vector is
+ * masked. They share one address: what is held back are those of all vectors.
+ */
+static void msi_aim(const struct qtest_state *s)
+{
+	config_set(s, s->msi + PCI_MSI_ADDRESS_LO, 4,
+		   any_masked(s) ? MAILBOX : s->doorbell + DOORBELL);
+}
+
+/* What came to the mailbox meanwhile. Of several vectors it does not tell which: all look. */
+static void msi_collect(const struct qtest_state *s)
+{
+	unsigned int i;
+
+	if (__atomic_exchange_n(s->mailbox, MAILBOX_EMPTY, __ATOMIC_SEQ_CST) == MAILBOX_EMPTY)
+		return;
+	for (i = 0; i < s->irq_count; i++)
+		(void)eventfd_write(s->vectors[i].own, 1);
+}
+
+static unsigned int log2_of(unsigned int count)
+{
+	unsigned int log2 = 0;
+
+	while (1u << log2 < count)
+		log2++;
+	return log2;
+}
+
+/* The doorbell is below 4 GiB, and its vectors from 0 on are aligned as MSI wants its data. */
 static void program_msi(const struct qtest_state *s)
 {
-	uint64_t address = s->doorbell + DOORBELL;
 	uint32_t flags = config_get(s, s->msi + PCI_MSI_FLAGS, 2);
 	bool wide = flags & PCI_MSI_FLAGS_64BIT;
 
 	flags &= ~(PCI_MSI_FLAGS_QSIZE | PCI_MSI_FLAGS_ENABLE);
 	config_set(s, s->msi + PCI_MSI_FLAGS, 2, flags);
-	config_set(s, s->msi + PCI_MSI_ADDRESS_LO, 4, address);
+	*s->mailbox = MAILBOX_EMPTY;
+	msi_aim(s);
 	if (wide)
-		config_set(s, s->msi + PCI_MSI_ADDRESS_HI, 4, address >> 32);
-	config_set(s, s->msi + (wide ? PCI_MSI_DATA_64 : PCI_MSI_DATA_32), 2, s->vectors[0].slot);
+		config_set(s, s->msi + PCI_MSI_ADDRESS_HI, 4, 0);
+	config_set(s, s->msi + (wide ? PCI_MSI_DATA_64 : PCI_MSI_DATA_32), 2, 0);
 	config_set(s, s->msi + PCI_MSI_FLAGS, 2,
-		   flags | log2_of(s->irq_count) << 4 | (any_masked(s) ? 0 : PCI_MSI_FLAGS_ENABLE));
+		   flags | log2_of(s->irq_count) << 4 | PCI_MSI_FLAGS_ENABLE);
 }
 
 static void program(const struct qtest_state *s)
@@ -548,94 +656,101 @@ static void program(const struct qtest_state *s)
 	}
 }
 
-/* --- INTx --- */
+/* --- The thread: takes INTx in, and passes on to the caller's eventfds --- */
 
-static void line_signal(struct qtest_state *s)
+/* With the lock held, so that an eventfd that was taken back gets nothing afterwards. */
+static void pass_on(struct qtest_state *s)
 {
-	s->line_masked = true;
-	if (s->line_fd >= 0)
-		(void)eventfd_write(s->line_fd, 1);
-}
-
-/* The line rises; as with the module it then is masked until it is served. */
-static void line_changed(void *context, bool raised)
-{
-	struct qtest_state *s = context;
+	eventfd_t count;
+	unsigned int i;
 
 	pthread_mutex_lock(&s->lock);
-	if (raised && !s->line_masked)
-		line_signal(s);
+	for (i = 0; i < s->irq_count; i++)
+		if (s->vectors[i].fd >= 0 && !eventfd_read(s->vectors[i].own, &count))
+			(void)eventfd_write(s->vectors[i].fd, count);
 	pthread_mutex_unlock(&s->lock);
 }
 
-static void *line_watch(void *context)
+/* What to wait for; 0: the thread is to end. */
+static unsigned int look_around(struct qtest_state *s, struct pollfd *fds)
 {
-	struct qtest_state *s = context;
-	struct pollfd fds[] = {
-		{ .fd = s->stop, .events = POLLIN },
-		{ .fd = s->qtest->socket, .events = POLLIN },
-	};
+	unsigned int n = 0, i;
 
-	while (poll(fds, 2, -1) < 0 || !(fds[0].revents || fds[1].revents & (POLLHUP | POLLERR)))
-		userpci_qtest_take(s->qtest);
+	pthread_mutex_lock(&s->lock);
+	if (!s->stop) {
+		fds[n++] = (struct pollfd){ .fd = s->wake, .events = POLLIN };
+		for (i = 0; i < s->irq_count; i++)
+			if (s->vectors[i].fd >= 0)
+				fds[n++] = (struct pollfd){ .fd = s->vectors[i].own,
+							    .events = POLLIN };
+		if (s->irq_kind == USERPCI_IRQ_INTX && !userpci_qtest_check(s->qtest))
+			fds[n++] = (struct pollfd){ .fd = s->qtest->socket, .events = POLLIN };
+	}
+	pthread_mutex_unlock(&s->lock);
+	return n;
+}
+
+static void *relay(void *context)
+{
+	struct pollfd fds[MOST_VECTORS + 2];
+	struct qtest_state *s = context;
+	unsigned int n;
+
+	while ((n = look_around(s, fds))) {
+		if (poll(fds, n, -1) < 0)
+			continue;
+		if (fds[0].revents)
+			drain(s->wake);
+		if (s->irq_kind == USERPCI_IRQ_INTX)
+			userpci_qtest_take(s->qtest);
+		pass_on(s);
+	}
 	return NULL;
 }
 
-static int line_start(struct qtest_state *s)
+/* Signals are for the caller's threads. */
+static int relay_start(struct qtest_state *s)
 {
-	int err = userpci_qtest_intercept(s->qtest);
+	sigset_t all, before;
+	int err;
 
-	if (err)
-		return err;
-	s->stop = eventfd(0, EFD_CLOEXEC);
-	if (s->stop < 0)
-		return -errno;
-	s->line_masked = false;
-	s->qtest->context = s;
-	s->qtest->interrupt = line_changed;
-	err = -pthread_create(&s->thread, NULL, line_watch, s);
-	if (err) {
-		close(s->stop);
-		s->stop = -1;
-	}
+	if (s->relaying)
+		return 0;
+	s->stop = false;
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	err = -pthread_create(&s->thread, NULL, relay, s);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	s->relaying = !err;
 	return err;
 }
 
-static void line_stop(struct qtest_state *s)
+/* A child after a fork has no such thread. */
+static void relay_stop(struct qtest_state *s)
 {
-	(void)eventfd_write(s->stop, 1);
-	pthread_join(s->thread, NULL);
-	s->qtest->interrupt = NULL;
-	close(s->stop);
-	s->stop = s->line_fd = -1;
-}
-
-/* Served: a line that is still up is a new interrupt. */
-static int line_mask(struct qtest_state *s, bool masked)
-{
-	bool up = !masked && config_get(s, PCI_STATUS, 2) & PCI_STATUS_INTERRUPT;
-
+	if (!s->relaying || s->qtest->opener != getpid())
+		return;
 	pthread_mutex_lock(&s->lock);
-	s->line_masked = masked;
-	if (up)
-		line_signal(s);
+	s->stop = true;
 	pthread_mutex_unlock(&s->lock);
-	return 0;
+	(void)eventfd_write(s->wake, 1);
+	pthread_join(s->thread, NULL);
+	s->relaying = false;
 }
 
 /* --- Interrupts of all kinds --- */
 
-/* What the library waits on. It is emptied: what it counted belongs to a former use. */
+/* What the library waits on. What it counted before it was enabled belongs to a former use. */
 static int qtest_irq_fd(struct userpci_device *device, unsigned int vector)
 {
 	struct qtest_state *s = state_of(device);
 	int fd = own_eventfd(s, vector);
-	eventfd_t count;
 
 	if (fd < 0)
 		return fd;
-	(void)eventfd_read(fd, &count);
-	fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	if (!s->irq_count)
+		drain(fd);
+	fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
 	if (fd < 0)
 		return -errno;
 	s->vectors[vector].handed = fd;
@@ -655,126 +770,128 @@ static void qtest_irq_disable(struct userpci_device *device)
 	struct qtest_state *s = state_of(device);
 	unsigned int i;
 
-	if (!s->irq_count)
-		return;
-	config_change(s, PCI_COMMAND, 0, PCI_COMMAND_INTX_DISABLE);
-	if (s->msi)
-		config_change(s, s->msi + PCI_MSI_FLAGS, PCI_MSI_FLAGS_ENABLE, 0);
-	if (s->msix)
-		config_change(s, s->msix + PCI_MSIX_FLAGS, PCI_MSIX_FLAGS_ENABLE, 0);
-	if (s->irq_kind == USERPCI_IRQ_INTX)
-		line_stop(s);
+	/* In a child after a fork they are the parent's: it only gives up its own. */
+	if (s->irq_count && s->qtest->opener == getpid()) {
+		config_change(s, PCI_COMMAND, 0, PCI_COMMAND_INTX_DISABLE);
+		if (s->irq_kind == USERPCI_IRQ_MSI)
+			config_change(s, s->msi + PCI_MSI_FLAGS, PCI_MSI_FLAGS_ENABLE, 0);
+		if (s->irq_kind == USERPCI_IRQ_MSIX)
+			stop_msix(s);
+		for (i = 0; i < s->irq_count && s->irq_kind == USERPCI_IRQ_MSIX; i++)
+			table_write(s, i, PCI_MSIX_ENTRY_VECTOR_CTRL, PCI_MSIX_ENTRY_CTRL_MASKBIT);
+		/* None is on its way after this. */
+		(void)config_get(s, PCI_COMMAND, 2);
+		userpci_qtest_line_mask(s->qtest, true);
+	}
+	relay_stop(s);
 	for (i = 0; i < s->irq_count; i++)
 		forget_callers(&s->vectors[i]);
 	s->irq_count = 0;
 }
 
-/* The slots of the vectors' own eventfds; as many as were ever needed at a time. */
-static int own_slots(struct qtest_state *s, unsigned int count)
-{
-	int base;
-
-	if (count <= s->own_count)
-		return 0;
-	base = block_add(s, count, true);
-	if (base < 0)
-		return base;
-	s->own_base = base;
-	s->own_count = count;
-	return 0;
-}
-
 static int qtest_irq_enable(struct userpci_device *device, unsigned int kind, unsigned int count)
 {
 	struct qtest_state *s = state_of(device);
+	bool intx = kind == USERPCI_IRQ_INTX;
 	unsigned int i;
 	int err;
 
 	if (count > MOST_VECTORS)
 		return -ENOSPC;
-	err = kind == USERPCI_IRQ_INTX ? line_start(s) : own_slots(s, count);
+	err = intx ? userpci_qtest_intercept(s->qtest) : slots_add(s, count);
 	if (err)
 		return err;
-	for (i = 0; i < count; i++) {
-		s->vectors[i].slot = s->own_base + i;
+	for (i = 0; i < count; i++)
 		s->vectors[i].masked = false;
-	}
 	s->irq_kind = kind;
 	s->irq_count = count;
+	if (kind == USERPCI_IRQ_MSIX)
+		flush_msix(s);
+	else if (s->msix)
+		config_change(s, s->msix + PCI_MSIX_FLAGS, PCI_MSIX_FLAGS_ENABLE, 0);
+	if (intx) {
+		userpci_qtest_line_mask(s->qtest, false);
+		err = relay_start(s);
+	}
 	program(s);
-	return 0;
+	if (!err)
+		err = userpci_qtest_check(s->qtest);
+	if (err)
+		qtest_irq_disable(device);
+	return err;
 }
 
-/* The caller's eventfd gets a slot of its own; of MSI, with all other vectors'. */
-static int connect_callers(struct qtest_state *s, unsigned int vector)
+/* Where /proc is not mounted it is believed. */
+static bool is_eventfd(int fd)
 {
-	bool msi = s->irq_kind == USERPCI_IRQ_MSI;
-	unsigned int i;
-	int slot;
+	char path[32], target[32];
+	ssize_t n;
 
-	if (msi) {
-		slot = block_add(s, s->irq_count, false);
-		for (i = 0; slot >= 0 && i < s->irq_count; i++)
-			s->vectors[i].slot = slot + i;
-	} else {
-		slot = slot_add(s, s->vectors[vector].fd);
-		if (slot >= 0)
-			s->vectors[vector].slot = slot;
-		if (slot >= 0 && slot_sync(s, slot, s->vectors[vector].fd))
-			slot = -EIO;
-	}
-	return slot < 0 ? slot : 0;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	n = readlink(path, target, sizeof(target) - 1);
+	if (n < 0)
+		return true;
+	target[n] = '\0';
+	return !strcmp(target, "anon_inode:[eventfd]");
 }
 
 static int qtest_irq_eventfd(struct userpci_device *device, unsigned int vector, int fd)
 {
 	struct qtest_state *s = state_of(device);
 	struct vector *v;
-	int err = 0;
+	int copy = -1, err = 0;
+	bool own;
 
 	if (vector == USERPCI_EVENTS)
 		return -EOPNOTSUPP;
 	v = &s->vectors[vector];
+	own = fd == v->handed;
+	v->handed = -1; /* the number may soon be another's */
+	if (!own) {
+		if (!is_eventfd(fd))
+			return -EINVAL;
+		copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+		if (copy < 0)
+			return -errno;
+	}
+	if (!own)
+		err = relay_start(s);
+	if (err) {
+		close(copy);
+		return err;
+	}
 	pthread_mutex_lock(&s->lock);
 	forget_callers(v);
-	if (fd != v->handed) {
-		v->handed = -1;
-		v->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-		err = v->fd < 0 ? -errno : 0;
-	}
-	if (s->irq_kind == USERPCI_IRQ_INTX)
-		s->line_fd = v->fd >= 0 ? v->fd : v->own;
+	v->fd = copy;
 	pthread_mutex_unlock(&s->lock);
-	if (err || s->irq_kind == USERPCI_IRQ_INTX)
-		return err;
-	if (v->fd >= 0)
-		err = connect_callers(s, vector);
-	else
-		v->slot = s->own_base + vector;
-	if (!err)
-		program(s);
-	return err;
+	return eventfd_write(s->wake, 1) ? -errno : 0;
+}
+
+/* Served: a line that is still up is a new interrupt. One that rises after the look is reported. */
+static void line_mask(const struct qtest_state *s, bool masked)
+{
+	userpci_qtest_line_mask(s->qtest, masked);
+	if (!masked && config_get(s, PCI_STATUS, 2) & PCI_STATUS_INTERRUPT)
+		userpci_qtest_line_raise(s->qtest);
 }
 
 static int qtest_irq_mask(struct userpci_device *device, unsigned int vector, bool masked)
 {
 	struct qtest_state *s = state_of(device);
-	struct vector *v = &s->vectors[vector];
 
+	s->vectors[vector].masked = masked;
 	if (s->irq_kind == USERPCI_IRQ_INTX)
-		return line_mask(s, masked);
-	if (masked == v->masked)
-		return 0;
-	v->masked = masked;
-	if (s->irq_kind == USERPCI_IRQ_MSIX) {
-		table_write(s, vector, PCI_MSIX_ENTRY_VECTOR_CTRL, masked);
-		return 0;
-	}
-	program_msi(s);
-	/* What came meanwhile was not remembered: the driver looks. */
-	if (!masked)
-		(void)eventfd_write(v->fd >= 0 ? v->fd : v->own, 1);
-	return 0;
+		line_mask(s, masked);
+	else if (s->irq_kind == USERPCI_IRQ_MSIX)
+		table_write(s, vector, PCI_MSIX_ENTRY_VECTOR_CTRL,
+			    masked ? PCI_MSIX_ENTRY_CTRL_MASKBIT : 0);
+	else
+		msi_aim(s);
+	/* What was written has taken effect after this. */
+	(void)config_get(s, PCI_COMMAND, 2);
+	if (s->irq_kind == USERPCI_IRQ_MSI && !any_masked(s))
+		msi_collect(s);
+	return userpci_qtest_check(s->qtest);
 }
 
 static int qtest_irq_limit(struct userpci_device *device, unsigned int vector, uint32_t per_second)
@@ -795,31 +912,28 @@ static int qtest_stats_map(struct userpci_device *device, void **va, uint64_t *s
 static int qtest_reset(struct userpci_device *device)
 {
 	struct qtest_state *s = state_of(device);
-	unsigned int bar;
-	uint32_t command;
+	uint32_t header[PCI_STD_HEADER_SIZEOF / 4], control;
+	unsigned int i;
 
 	if (!(device->info.flags & USERPCI_INFO_RESET))
 		return -EOPNOTSUPP;
-	command = config_get(s, PCI_COMMAND, 2) & ~PCI_COMMAND_MASTER;
+	for (i = 0; i < PCI_STD_HEADER_SIZEOF / 4; i++)
+		header[i] = config_get(s, 4 * i, 4);
+	control = config_get(s, s->pcie + PCI_EXP_DEVCTL, 2);
 	/* QEMU: done when the write is; other hardware may take 100 ms. */
-	config_change(s, s->pcie + PCI_EXP_DEVCTL, 0, PCI_EXP_DEVCTL_BCR_FLR);
-	for (bar = 0; bar < USERPCI_NUM_BARS; bar++) {
-		const struct userpci_bar *b = &s->function.bars[bar];
-
-		if (!b->size)
-			continue;
-		config_set(s, PCI_BASE_ADDRESS_0 + 4 * bar, 4, b->address);
-		if (b->flags & USERPCI_REGION_64)
-			config_set(s, PCI_BASE_ADDRESS_0 + 4 * bar + 4, 4, b->address >> 32);
-	}
-	config_set(s, PCI_COMMAND, 2, command);
+	config_set(s, s->pcie + PCI_EXP_DEVCTL, 2, control | PCI_EXP_DEVCTL_BCR_FLR);
+	config_set(s, s->pcie + PCI_EXP_DEVCTL, 2, control);
+	for (i = PCI_STD_HEADER_SIZEOF / 4 - 1; i > PCI_COMMAND / 4; i--)
+		config_set(s, 4 * i, 4, header[i]);
+	config_set(s, PCI_COMMAND, 2, header[PCI_COMMAND / 4] & 0xffff & ~PCI_COMMAND_MASTER);
 	program(s);
-	return 0;
+	return userpci_qtest_check(s->qtest);
 }
 
 int userpci_wire_fd(const struct userpci_device *device)
 {
-	if (device->backend != &userpci_backend_qtest || state_of(device)->qtest->wire < 0)
+	if (userpci_backend_of(device) != &userpci_backend_qtest ||
+	    state_of(device)->qtest->wire < 0)
 		return -EOPNOTSUPP;
 	return state_of(device)->qtest->wire;
 }

@@ -5,7 +5,6 @@
  */
 #include <errno.h>
 #include <linux/pci_regs.h>
-#include <string.h>
 
 #include "qtest.h"
 
@@ -16,6 +15,15 @@
 
 /* Red Hat's, of the shared-memory device. */
 #define DOORBELL_ID 0x11101af4u
+
+/* Where addresses are given out, and where that ends: the I/O APIC, and what any processor has. */
+#define IO_FIRST       0x1000u
+#define IO_END	       0x10000u
+#define MEMORY_FIRST   0xc0000000u
+#define MEMORY_END     0xfec00000u
+#define PREFETCH_FIRST (1ull << 34)
+#define PREFETCH_END   (1ull << 40)
+#define BUSES	       256
 
 /* The next free address of each kind. */
 struct walk {
@@ -44,11 +52,17 @@ void userpci_qtest_config_write(struct userpci_qtest *qtest, uint32_t bdf, unsig
 	userpci_qtest_write(qtest, USERPCI_SPACE_MEMORY, config_address(bdf, offset), width, value);
 }
 
+static uint64_t align(uint64_t *next, uint64_t size)
+{
+	*next = (*next + size - 1) & ~(size - 1);
+	return *next;
+}
+
 static uint64_t take(uint64_t *next, uint64_t size)
 {
-	uint64_t address = (*next + size - 1) & ~(size - 1);
+	uint64_t address = align(next, size);
 
-	*next = address + size;
+	*next += size;
 	return address;
 }
 
@@ -94,6 +108,12 @@ static unsigned int assign_bar(struct walk *w, uint32_t bdf, unsigned int index,
 	return 2;
 }
 
+/* Whether it may be what the caller asked for: the first such function is. */
+static bool is_wanted(const struct userpci_qtest *q, uint32_t bdf)
+{
+	return q->behind == (bdf >> 8 != 0) && (q->devfn < 0 || (bdf & 0xff) == (uint32_t)q->devfn);
+}
+
 static void visit_endpoint(struct walk *w, uint32_t bdf, uint32_t id)
 {
 	struct userpci_function f = { .bdf = bdf };
@@ -103,21 +123,15 @@ static void visit_endpoint(struct walk *w, uint32_t bdf, uint32_t id)
 		bar += assign_bar(w, bdf, bar, &f.bars[bar]);
 	userpci_qtest_config_write(w->qtest, bdf, PCI_COMMAND, 2,
 				   PCI_COMMAND_IO | PCI_COMMAND_MEMORY);
-	if (id == DOORBELL_ID && bdf == 0x1e << 3) {
+	if (id == DOORBELL_ID && bdf == USERPCI_QTEST_BDF) {
 		w->doorbell = f.bars[0].address;
-	} else if (!w->found) {
+	} else if (!w->found && is_wanted(w->qtest, bdf)) {
 		*w->function = f;
 		w->found = true;
 	}
 }
 
 static void visit_bus(struct walk *w, uint32_t bus);
-
-static uint64_t align(uint64_t *next, uint64_t size)
-{
-	*next = (*next + size - 1) & ~(size - 1);
-	return *next;
-}
 
 /* What lies behind gets its addresses between two alignments to the windows' units. */
 static void visit_bridge(struct walk *w, uint32_t bdf)
@@ -166,11 +180,28 @@ static void visit_bus(struct walk *w, uint32_t bus)
 		header = userpci_qtest_config_read(w->qtest, bdf, PCI_HEADER_TYPE, 1);
 		if (!is_machine(bdf) && (header & 0x7f) == PCI_HEADER_TYPE_NORMAL)
 			visit_endpoint(w, bdf, id);
-		else if ((header & 0x7f) == PCI_HEADER_TYPE_BRIDGE)
+		else if ((header & 0x7f) == PCI_HEADER_TYPE_BRIDGE && w->next_bus < BUSES)
 			visit_bridge(w, bdf);
 		if (!(bdf & 7) && !(header & 0x80))
 			bdf |= 7;
 	}
+}
+
+static int verdict(const struct walk *w)
+{
+	if (userpci_qtest_check(w->qtest)) {
+		userpci_qtest_set_message("QEMU ended while its devices were looked at");
+		return -EIO;
+	}
+	if (w->io > IO_END || w->memory > MEMORY_END || w->prefetch > PREFETCH_END) {
+		userpci_qtest_set_message("its BARs are larger than the room for them");
+		return -ENOSPC;
+	}
+	if (!w->found || !w->doorbell) {
+		userpci_qtest_set_message("QEMU has no PCI function where this device should be");
+		return -ENODEV;
+	}
+	return 0;
 }
 
 int userpci_qtest_enumerate(struct userpci_qtest *qtest, struct userpci_function *function,
@@ -178,9 +209,9 @@ int userpci_qtest_enumerate(struct userpci_qtest *qtest, struct userpci_function
 {
 	struct walk w = {
 		.qtest = qtest,
-		.io = 0x1000,
-		.memory = 0xc0000000,
-		.prefetch = 0x400000000,
+		.io = IO_FIRST,
+		.memory = MEMORY_FIRST,
+		.prefetch = PREFETCH_FIRST,
 		.next_bus = 1,
 		.function = function,
 	};
@@ -189,5 +220,5 @@ int userpci_qtest_enumerate(struct userpci_qtest *qtest, struct userpci_function
 	userpci_qtest_write(qtest, USERPCI_SPACE_IO, 0xcfc, 4, ECAM | ECAM_ENABLE);
 	visit_bus(&w, 0);
 	*doorbell = w.doorbell;
-	return w.found && w.doorbell ? 0 : -ENODEV;
+	return verdict(&w);
 }

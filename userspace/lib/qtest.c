@@ -8,19 +8,24 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "qtest.h"
 
-#define RAM_MB	    64
-#define RAM_BYTES   (RAM_MB << 20)
+#define RAM_MB	    256
+#define RAM_BYTES   ((uint64_t)RAM_MB << 20)
 #define BIOS_BYTES  (64u << 10)
-#define START_MS    10000 /* a loaded machine may need long; an idle one needs 40 ms */
-#define MOST_UNREAD 100	  /* a socket takes some 270 replies: each counts as a kilobyte nearly */
+#define ANSWER_S    30 /* a loaded machine may need long; an idle one 40 ms to start, 15 us later */
+#define END_MS	    1000 /* for QEMU to be gone */
+#define MOST_UNREAD 100	 /* a socket takes some 270 replies: each counts as a kilobyte nearly */
 
 static _Thread_local char message[256];
 
@@ -29,140 +34,234 @@ const char *userpci_qtest_message(void)
 	return message;
 }
 
+void userpci_qtest_set_message(const char *text)
+{
+	snprintf(message, sizeof(message), "%s", text);
+}
+
 /* --- QEMU's life --- */
 
-/* The descriptors that QEMU inherits, by number, from 3 on. */
+/* The descriptors that QEMU inherits, by number. All of ours are FD_END and above. */
 enum { FD_RAM = 3, FD_BIOS, FD_QTEST, FD_DOORBELL, FD_WIRE, FD_END };
+
+/* In the log, followed by the error's number: QEMU could not be run. */
+#define NOT_RUN	  '\1'
 
 #define TEXT(x)	  #x
 #define NUMBER(x) TEXT(x)
 
-/* What QEMU calls a network device begins with one of these. */
-static bool is_nic(const char *spec)
+#define RAM_OPTIONS \
+	"memory-backend-file,id=ram,share=on,size=" NUMBER(RAM_MB) "M,mem-path=/dev/fd/3"
+#define DOORBELL_OPTIONS                                   \
+	"ivshmem-doorbell,chardev=doorbell,ioeventfd=off," \
+	"addr=1e,vectors=" NUMBER(USERPCI_QTEST_VECTORS)
+
+static const char *qemu_name(void)
 {
-	static const char *const names[] = { "e1000",	"igb",	    "virtio-net", "vmxnet3",
-					     "rtl8139", "ne2k_pci", "pcnet",	  "i82",
-					     "tulip",	"sungem" };
-	unsigned int i;
+	const char *name = getenv("USERPCI_QEMU");
 
-	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-		if (!strncmp(spec, names[i], strlen(names[i])))
-			return true;
-	return false;
-}
-
-/* A processor that does nothing: cli; hlt; and once more, at the reset vector. */
-static int make_bios(void)
-{
-	static const uint8_t reset[] = { 0xfa, 0xf4, 0xeb, 0xfd };
-	int fd = memfd_create("userpci-bios", MFD_CLOEXEC);
-
-	if (fd < 0)
-		return -1;
-	if (!ftruncate(fd, BIOS_BYTES) &&
-	    pwrite(fd, reset, sizeof(reset), BIOS_BYTES - 16) == (ssize_t)sizeof(reset))
-		return fd;
-	close(fd);
-	return -1;
+	return name && *name ? name : "qemu-system-x86_64";
 }
 
 /* The child's part: puts the descriptors in their places, and becomes QEMU. */
 static _Noreturn void become_qemu(char *const *argv, const int *fds, int log)
 {
+	struct rlimit limit;
 	sigset_t none;
-	int i, null, high[FD_END];
+	char mark[2] = { NOT_RUN, 0 };
+	int i;
 
 	/* When the watcher ends in whatever way, QEMU does. */
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	setpgid(0, 0);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-	null = open("/dev/null", O_RDWR);
-	/* First out of the way of each other, then down. */
+	/* The doorbell's eventfds are many; one that does not fit would be taken for an order. */
+	if (!getrlimit(RLIMIT_NOFILE, &limit)) {
+		limit.rlim_cur = limit.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &limit);
+	}
 	for (i = FD_RAM; i < FD_END; i++)
-		high[i] = fcntl(fds[i] >= 0 ? fds[i] : null, F_DUPFD, 64);
-	log = fcntl(log, F_DUPFD, 64);
-	for (i = FD_RAM; i < FD_END; i++)
-		dup2(high[i], i);
-	dup2(null, 0);
+		if (fds[i] < 0 || dup2(fds[i], i) < 0)
+			close(i);
 	dup2(log, 1);
 	dup2(log, 2);
 	close_range(FD_END, ~0u, 0);
+	close(0);
+	(void)!open("/dev/null", O_RDWR); /* gets the lowest number, 0 */
 	execvp(argv[0], argv);
-	dprintf(2, "cannot run %s: %s\n", argv[0], strerror(errno));
+	mark[1] = (char)errno;
+	(void)!write(2, mark, sizeof(mark));
 	_exit(127);
 }
 
+/* Kills QEMU, and what it may have started, when the other ends of `life` are closed. */
+static _Noreturn void become_watcher(pid_t qemu, int life)
+{
+	char group[16];
+
+	setpgid(qemu, qemu);
+	snprintf(group, sizeof(group), "-%d", (int)qemu);
+	dup2(life, 0);
+	close_range(1, ~0u, 0);
+	execl("/bin/sh", "sh", "-c", "read -r end; kill -9 \"$0\"", group, (char *)NULL);
+	kill(-qemu, SIGKILL);
+	_exit(1);
+}
+
 /*
- * Starts QEMU below a watcher: a shell that waits for the end of its input, which is the pipe whose
- * other end this process holds. So QEMU ends with this process, however that ends, and whichever of
- * its threads called. Neither is this process's child for long: its wait() sees nothing of them.
+ * Starts QEMU below a watcher: a shell that waits for the end of its input, whose other end this
+ * process holds. So QEMU ends with this process, however that ends, and whichever of its threads
+ * called. Neither is this process's child for long: its wait() sees nothing of them. The watcher is
+ * a program of its own, for a copy of this process would hold all that this has mapped.
  */
 static int start(char *const *argv, const int *fds, int log, int life)
 {
-	char pid[16];
 	pid_t qemu, watcher, go_between = fork();
 	int status;
 
 	if (go_between < 0)
 		return -errno;
 	if (go_between) {
-		while (waitpid(go_between, &status, 0) < 0 && errno == EINTR)
-			;
+		while (waitpid(go_between, &status, 0) < 0)
+			if (errno != EINTR) /* the caller ignores SIGCHLD, or was faster */
+				return 0;
 		return WIFEXITED(status) && !WEXITSTATUS(status) ? 0 : -EAGAIN;
 	}
 	setsid(); /* a terminal's Ctrl-C is not for them */
 	watcher = fork();
 	if (watcher)
-		_exit(watcher < 0);
+		_exit(watcher < 0 ? 1 : 0);
 	qemu = fork();
 	if (qemu < 0)
 		_exit(1);
 	if (!qemu)
 		become_qemu(argv, fds, log);
-	snprintf(pid, sizeof(pid), "%d", (int)qemu);
-	dup2(life, 0);
-	close_range(1, ~0u, 0);
-	execl("/bin/sh", "sh", "-c", "read -r end; kill -KILL \"$0\"", pid, (char *)NULL);
-	kill(qemu, SIGKILL);
-	_exit(1);
+	become_watcher(qemu, life);
 }
 
-/* The last line that QEMU printed says why it ended. */
-static void explain(struct userpci_qtest *q)
+/* Whether QEMU complains of what only an old one does not know. */
+static bool is_too_old(const char *line)
+{
+	static const char *const ours[] = {
+		"-machine q35,memory-backend",	"-object memory-backend-file,id=ram,",
+		"-netdev dgram,id=wire,",	"-chardev socket,id=qtest,",
+		"-chardev socket,id=doorbell,", "-device ivshmem-doorbell,chardev=doorbell,",
+		"-qtest chardev:qtest",		"-accel tcg"
+	};
+	unsigned int i;
+
+	for (i = 0; i < sizeof(ours) / sizeof(ours[0]); i++)
+		if (!strncmp(line, ours[i], strlen(ours[i])))
+			return true;
+	return strstr(line, "memory-backend' not found");
+}
+
+/* The last line that begins with a name, "qemu-system-x86_64: WHY", without it; else the last. */
+static char *find_reason(char *text)
+{
+	char *rest, *line, *found = NULL, *last = NULL;
+
+	for (line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
+		last = line;
+		if (!strncmp(line, "qemu", 4) && strstr(line, ": "))
+			found = strstr(line, ": ") + 2;
+	}
+	return found ? found : last;
+}
+
+/* What QEMU printed says why it ended. */
+static int explain(const struct userpci_qtest *q)
 {
 	char text[4096];
 	ssize_t n = pread(q->log, text, sizeof(text) - 1, 0);
-	char *line;
+	const char *reason;
 
-	if (n <= 0)
-		return;
-	text[n] = '\0';
-	while (n && text[n - 1] == '\n')
-		text[--n] = '\0';
-	line = strrchr(text, '\n');
-	line = line ? line + 1 : text;
-	if (!strncmp(line, "qemu-system-", 12) && strchr(line, ' '))
-		line = strchr(line, ' ') + 1;
-	snprintf(message, sizeof(message), "%.250s", line);
+	text[n > 0 ? n : 0] = '\0';
+	if (n == 2 && text[0] == NOT_RUN) {
+		snprintf(message, sizeof(message),
+			 "cannot run %.100s: %s; install QEMU, or name it in USERPCI_QEMU",
+			 qemu_name(), strerror(text[1]));
+		return -ENOENT;
+	}
+	reason = find_reason(text);
+	if (!reason)
+		snprintf(message, sizeof(message), "%.200s ended without a word", qemu_name());
+	else if (is_too_old(reason))
+		snprintf(message, sizeof(message),
+			 "%.100s is too old, QEMU 7.2 is the first that will do: %.80s",
+			 qemu_name(), reason);
+	else
+		snprintf(message, sizeof(message), "QEMU refuses it: %.230s", reason);
+	return -EINVAL;
 }
 
 /* --- The protocol: a line each way; replies to writes are read when it suits --- */
 
+/* Wakes as well whoever waits for an interrupt or a frame. */
 static void die(struct userpci_qtest *q)
 {
 	q->dead = true;
 	q->unread = 0;
+	shutdown(q->socket, SHUT_RDWR);
+	if (q->wire >= 0)
+		shutdown(q->wire, SHUT_RDWR);
+}
+
+static void lock(struct userpci_qtest *q)
+{
+	/* A process that shares the device was killed in the middle of an access. */
+	if (pthread_mutex_lock(&q->lock) == EOWNERDEAD) {
+		pthread_mutex_consistent(&q->lock);
+		die(q);
+	}
+}
+
+static void unlock(struct userpci_qtest *q)
+{
+	pthread_mutex_unlock(&q->lock);
+}
+
+static void line_signal(struct userpci_qtest *q)
+{
+	if (q->line_masked)
+		return;
+	q->line_masked = true; /* until it is served, as the module does */
+	(void)eventfd_write(q->line, 1);
 }
 
 /* An INTx line of QEMU's q35 arrives at one of the I/O APIC's inputs 16 to 23. */
 static void take_interrupt(struct userpci_qtest *q, const char *line)
 {
-	bool raised = !strncmp(line, "IRQ raise ", 10);
+	if (!strncmp(line, "IRQ raise ", 10) && strtoul(line + 10, NULL, 10) >= 16)
+		line_signal(q);
+}
 
-	if (!raised && strncmp(line, "IRQ lower ", 10))
-		return;
-	if (q->interrupt && strtoul(line + 10, NULL, 10) >= 16)
-		q->interrupt(q->context, raised);
+static int64_t now_s(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec;
+}
+
+/* As recv(); signals do not make the wait longer than ANSWER_S. */
+static ssize_t receive(const struct userpci_qtest *q, char *to, size_t size, int flags)
+{
+	int64_t end = 0;
+	ssize_t n;
+
+	for (;;) {
+		n = recv(q->socket, to, size, flags);
+		if (n >= 0 || errno != EINTR)
+			return n;
+		if (!end)
+			end = now_s() + ANSWER_S;
+		if (now_s() >= end) {
+			errno = EAGAIN;
+			return -1;
+		}
+	}
 }
 
 /* The next line, without its end; NULL: none yet (when not waiting), or QEMU has ended. */
@@ -171,20 +270,14 @@ static char *next_line(struct userpci_qtest *q, bool wait)
 	char *end, *line;
 	ssize_t n;
 
-	while (!(end = memchr(q->line + q->begin, '\n', q->end - q->begin))) {
+	while (!(end = memchr(q->text + q->begin, '\n', q->end - q->begin))) {
 		if (q->begin) {
-			memmove(q->line, q->line + q->begin, q->end - q->begin);
+			memmove(q->text, q->text + q->begin, q->end - q->begin);
 			q->end -= q->begin;
 			q->begin = 0;
 		}
-		if (q->end == sizeof(q->line)) { /* no line is that long */
-			die(q);
-			return NULL;
-		}
-		n = recv(q->socket, q->line + q->end, sizeof(q->line) - q->end,
-			 wait ? 0 : MSG_DONTWAIT);
-		if (n < 0 && errno == EINTR)
-			continue;
+		/* No line is so long that nothing is to be received. */
+		n = receive(q, q->text + q->end, sizeof(q->text) - q->end, wait ? 0 : MSG_DONTWAIT);
 		if (n < 0 && errno == EAGAIN && !wait)
 			return NULL;
 		if (n <= 0) {
@@ -194,8 +287,8 @@ static char *next_line(struct userpci_qtest *q, bool wait)
 		q->end += n;
 	}
 	*end = '\0';
-	line = q->line + q->begin;
-	q->begin = end + 1 - q->line;
+	line = q->text + q->begin;
+	q->begin = end + 1 - q->text;
 	return line;
 }
 
@@ -232,6 +325,14 @@ static void send_line(struct userpci_qtest *q, const char *text, size_t size)
 	}
 }
 
+/* Sends a line and awaits its reply; NULL: QEMU has ended. */
+static const char *ask(struct userpci_qtest *q, const char *text, size_t size)
+{
+	send_line(q, text, size);
+	catch_up(q);
+	return q->dead ? NULL : next_reply(q);
+}
+
 /* "readl", "inb": what the protocol calls an access. */
 static const char *verb(enum userpci_space space, bool write, unsigned int width)
 {
@@ -259,13 +360,11 @@ uint64_t userpci_qtest_read(struct userpci_qtest *q, enum userpci_space space, u
 	int n = snprintf(text, sizeof(text), "%s 0x%" PRIx64 "\n", verb(space, false, width),
 			 address);
 
-	pthread_mutex_lock(&q->lock);
-	send_line(q, text, n);
-	catch_up(q);
-	reply = q->dead ? NULL : next_reply(q);
+	lock(q);
+	reply = ask(q, text, n);
 	if (reply && !strncmp(reply, "OK ", 3))
 		value = strtoull(reply + 3, NULL, 16) & ones(width);
-	pthread_mutex_unlock(&q->lock);
+	unlock(q);
 	return value;
 }
 
@@ -276,26 +375,33 @@ void userpci_qtest_write(struct userpci_qtest *q, enum userpci_space space, uint
 	int n = snprintf(text, sizeof(text), "%s 0x%" PRIx64 " 0x%" PRIx64 "\n",
 			 verb(space, true, width), address, value & ones(width));
 
-	pthread_mutex_lock(&q->lock);
+	lock(q);
 	send_line(q, text, n);
 	if (!q->dead && ++q->unread > MOST_UNREAD)
 		catch_up(q);
-	pthread_mutex_unlock(&q->lock);
+	unlock(q);
+}
+
+int userpci_qtest_check(struct userpci_qtest *q)
+{
+	bool dead;
+
+	lock(q);
+	dead = q->dead;
+	unlock(q);
+	return dead ? -ENODEV : 0;
 }
 
 int userpci_qtest_intercept(struct userpci_qtest *q)
 {
 	static const char text[] = "irq_intercept_in ioapic\n";
 	const char *reply;
-	int err = -EIO;
+	int err;
 
-	pthread_mutex_lock(&q->lock);
-	send_line(q, text, sizeof(text) - 1);
-	catch_up(q);
-	reply = q->dead ? NULL : next_reply(q);
-	if (reply && !strcmp(reply, "OK"))
-		err = 0;
-	pthread_mutex_unlock(&q->lock);
+	lock(q);
+	reply = ask(q, text, sizeof(text) - 1);
+	err = !reply ? -ENODEV : strcmp(reply, "OK") ? -EIO : 0;
+	unlock(q);
 	return err;
 }
 
@@ -303,28 +409,69 @@ void userpci_qtest_take(struct userpci_qtest *q)
 {
 	const char *line;
 
-	pthread_mutex_lock(&q->lock);
+	lock(q);
 	while (!q->dead && (line = next_line(q, false))) {
 		if (!strncmp(line, "IRQ ", 4))
 			take_interrupt(q, line);
 		else if (q->unread)
 			q->unread--;
 	}
-	pthread_mutex_unlock(&q->lock);
+	unlock(q);
+}
+
+void userpci_qtest_line_mask(struct userpci_qtest *q, bool masked)
+{
+	lock(q);
+	q->line_masked = masked;
+	unlock(q);
+}
+
+void userpci_qtest_line_raise(struct userpci_qtest *q)
+{
+	lock(q);
+	line_signal(q);
+	unlock(q);
 }
 
 /* --- Start and end --- */
 
-/* Both ends of a pair in fds[]; ours does not go on to programs that the caller runs. */
-static int pair(int type, int *ours, int *theirs)
+int userpci_qtest_keep(int *to, int fd)
 {
-	int fds[2];
+	int err = fd < 0 ? -errno : 0;
+
+	*to = fd;
+	if (fd < 0 || fd >= FD_END)
+		return err;
+	*to = fcntl(fd, F_DUPFD_CLOEXEC, FD_END);
+	err = *to < 0 ? -errno : 0;
+	close(fd);
+	return err;
+}
+
+static int keep_memory(int *to, const char *name, uint64_t size)
+{
+	int err = userpci_qtest_keep(to, memfd_create(name, MFD_CLOEXEC));
+
+	if (!err && ftruncate(*to, (off_t)size))
+		err = -errno;
+	return err;
+}
+
+/* Waits on our end have a limit, in both directions. */
+static int keep_pair(int type, int *ours, int *theirs)
+{
+	const struct timeval limit = { .tv_sec = ANSWER_S };
+	int fds[2], first, second;
 
 	if (socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, fds))
 		return -errno;
-	*ours = fds[0];
-	*theirs = fds[1];
-	return 0;
+	first = userpci_qtest_keep(ours, fds[0]);
+	second = userpci_qtest_keep(theirs, fds[1]);
+	if (type == SOCK_STREAM) {
+		setsockopt(*ours, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+		setsockopt(*ours, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
+	}
+	return first ? first : second;
 }
 
 static void close_all(const int *fds, unsigned int count)
@@ -334,24 +481,44 @@ static void close_all(const int *fds, unsigned int count)
 			close(fds[count]);
 }
 
+/* A processor that does nothing: cli; hlt; and once more, at the reset vector. */
+static int keep_bios(int *to)
+{
+	static const uint8_t reset[] = { 0xfa, 0xf4, 0xeb, 0xfd };
+	int err = keep_memory(to, "userpci-bios", BIOS_BYTES);
+
+	if (!err && pwrite(*to, reset, sizeof(reset), BIOS_BYTES - 16) != (ssize_t)sizeof(reset))
+		err = -ENOMEM;
+	return err;
+}
+
 int userpci_qtest_send_fd(int socket, int64_t number, int fd)
 {
-	char control[CMSG_SPACE(sizeof(int))] = { 0 };
+	union {
+		char space[CMSG_SPACE(sizeof(int))];
+		struct cmsghdr aligned;
+	} control = { { 0 } };
 	struct iovec data = { &number, sizeof(number) };
 	struct msghdr msg = { .msg_iov = &data, .msg_iovlen = 1 };
+	ssize_t n;
 
 	if (fd >= 0) {
 		struct cmsghdr *header;
 
-		msg.msg_control = control;
-		msg.msg_controllen = sizeof(control);
+		msg.msg_control = &control;
+		msg.msg_controllen = sizeof(control.space);
 		header = CMSG_FIRSTHDR(&msg);
 		header->cmsg_level = SOL_SOCKET;
 		header->cmsg_type = SCM_RIGHTS;
 		header->cmsg_len = CMSG_LEN(sizeof(int));
 		memcpy(CMSG_DATA(header), &fd, sizeof(int));
 	}
-	return sendmsg(socket, &msg, MSG_NOSIGNAL) < 0 ? -errno : 0;
+	do
+		n = sendmsg(socket, &msg, MSG_NOSIGNAL);
+	while (n < 0 && errno == EINTR);
+	if (n == (ssize_t)sizeof(number))
+		return 0;
+	return errno == EPIPE || errno == ECONNRESET ? -ENODEV : -errno;
 }
 
 /*
@@ -360,36 +527,47 @@ int userpci_qtest_send_fd(int socket, int64_t number, int fd)
  */
 static int greet_doorbell(int socket)
 {
-	static const int64_t words[] = { 0, USERPCI_QTEST_SELF };
-	int memory = memfd_create("userpci-doorbell", MFD_CLOEXEC);
-	int err = 0;
+	int memory, err = keep_memory(&memory, "userpci-doorbell", 4096);
 
-	if (memory < 0)
-		return -errno;
-	if (ftruncate(memory, 4096) ||
-	    send(socket, words, sizeof(words), MSG_NOSIGNAL) != (ssize_t)sizeof(words))
-		err = -errno;
+	if (!err)
+		err = userpci_qtest_send_fd(socket, 0, -1);
+	if (!err)
+		err = userpci_qtest_send_fd(socket, USERPCI_QTEST_SELF, -1);
 	if (!err)
 		err = userpci_qtest_send_fd(socket, -1, memory);
-	close(memory);
+	close_all(&memory, 1);
 	return err;
 }
 
-/* Waits for QEMU's first reply. It comes when all devices are made. */
-static int wait_until_up(struct userpci_qtest *q)
+/* What QEMU calls a network device begins with one of these; a comma ends a whole name. */
+static bool is_nic(const char *spec)
 {
-	struct pollfd p = { .fd = q->socket, .events = POLLIN };
-	static const char text[] = "readl 0\n";
+	static const char *const names[] = { "e1000",  "igb",	 "virtio-net", "vmxnet3", "rtl8139",
+					     "ne2k_p", "pcnet",	 "i8255",      "i82562,", "i82801,",
+					     "tulip",  "sungem", "sunhme" };
+	char name[32];
+	unsigned int i;
 
-	send_line(q, text, sizeof(text) - 1);
-	if (!poll(&p, 1, START_MS)) {
-		snprintf(message, sizeof(message), "it did not start within %d s", START_MS / 1000);
-		return -ETIMEDOUT;
-	}
-	if (next_reply(q))
-		return 0;
-	explain(q);
-	return strncmp(message, "cannot run ", 11) ? -EINVAL : -ENOENT;
+	snprintf(name, sizeof(name), "%s,", spec);
+	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (!strncmp(name, names[i], strlen(names[i])))
+			return true;
+	return false;
+}
+
+/* Where the caller wants the device: ",bus=NAME" and ",addr=SLOT.FUNCTION", in hex. */
+static void parse_place(struct userpci_qtest *q, const char *spec)
+{
+	const char *bus = strstr(spec, ",bus="), *address = strstr(spec, ",addr=");
+	char *end;
+
+	q->behind = bus && strncmp(bus, ",bus=pcie.0", 11);
+	q->devfn = -1;
+	if (!address)
+		return;
+	q->devfn = (int)(strtoul(address + 6, &end, 16) << 3 & 0xff);
+	if (*end == '.')
+		q->devfn |= (int)(strtoul(end + 1, NULL, 16) & 7);
 }
 
 #define MOST_MORE 64
@@ -405,135 +583,181 @@ static unsigned int divide(char *text, const char **argv)
 	return n;
 }
 
-static int launch(struct userpci_qtest *q, const char *spec, const int *fds, int life)
+static unsigned int add(const char **argv, const char *option, const char *value)
+{
+	argv[0] = option;
+	argv[1] = value;
+	return 2;
+}
+
+/* The command line. The device gets the first slot, unless its bus must be made before it. */
+static void compose(const struct userpci_qtest *q, const char **argv, const char *device,
+		    char *more)
 {
 	static const char *const fixed[] = {
-		"-nodefaults",
-		"-no-user-config",
-		"-display",
-		"none",
-		"-accel",
-		"tcg",
-		"-machine",
-		"q35,memory-backend=ram",
-		"-object",
-		"memory-backend-file,id=ram,share=on,size=" NUMBER(RAM_MB) "M,"
-									   "mem-path=/dev/fd/3",
-		"-m",
-		NUMBER(RAM_MB),
-		"-bios",
-		"/dev/fd/4",
-		"-chardev",
-		"socket,id=qtest,fd=5",
-		"-qtest",
-		"chardev:qtest",
-		"-qtest-log",
-		"none",
-		"-chardev",
-		"socket,id=doorbell,fd=6",
-		"-device",
-		"ivshmem-doorbell,chardev=doorbell,ioeventfd=off,addr=1e,vectors=" NUMBER(
-			USERPCI_QTEST_VECTORS),
+		"-nodefaults", "-no-user-config",
+		"-display",    "none",
+		"-accel",      "tcg",
+		"-machine",    "q35,memory-backend=ram",
+		"-object",     RAM_OPTIONS,
+		"-m",	       NUMBER(RAM_MB),
+		"-bios",       "/dev/fd/4",
+		"-chardev",    "socket,id=qtest,fd=5",
+		"-qtest",      "chardev:qtest",
+		"-qtest-log",  "none",
+		"-chardev",    "socket,id=doorbell,fd=6",
+		"-device",     DOORBELL_OPTIONS,
 	};
-	const unsigned int num_fixed = sizeof(fixed) / sizeof(fixed[0]);
-	const char *argv[1 + sizeof(fixed) / sizeof(fixed[0]) + MOST_MORE + 5];
-	const char *qemu = getenv("USERPCI_QEMU"), *more = getenv("USERPCI_QEMU_ARGS");
-	char *words = more ? strdup(more) : NULL, *device = NULL;
-	unsigned int n = 0;
-	int err;
+	unsigned int n = 1;
 
-	argv[n++] = qemu && *qemu ? qemu : "qemu-system-x86_64";
+	argv[0] = qemu_name();
 	memcpy(argv + n, fixed, sizeof(fixed));
-	n += num_fixed;
-	n += divide(words, argv + n);
-	if (q->wire >= 0) {
-		argv[n++] = "-netdev";
-		argv[n++] = "dgram,id=wire,local.type=fd,local.str=7";
-	}
+	n += sizeof(fixed) / sizeof(fixed[0]);
+	if (q->wire >= 0)
+		n += add(argv + n, "-netdev", "dgram,id=wire,local.type=fd,local.str=7");
+	if (!q->behind)
+		n += add(argv + n, "-device", device);
+	n += divide(more, argv + n);
+	if (q->behind)
+		n += add(argv + n, "-device", device);
+	argv[n] = NULL;
+}
+
+static int launch(struct userpci_qtest *q, const char *spec, const int *fds, int life)
+{
+	const char *argv[MOST_MORE + 40];
+	const char *arguments = getenv("USERPCI_QEMU_ARGS");
+	char *more = strdup(arguments ? arguments : ""), *device = NULL;
+	int err = -ENOMEM;
+
 	/* Without the ROM that a BIOS would boot from: it may not be installed. */
 	if (asprintf(&device, "%s%s%s", spec, q->wire >= 0 ? ",netdev=wire" : "",
 		     is_nic(spec) && !strstr(spec, "romfile=") ? ",romfile=" : "") < 0)
 		device = NULL;
-	argv[n++] = "-device";
-	argv[n++] = device;
-	argv[n] = NULL;
-	err = device ? start((char *const *)argv, fds, q->log, life) : -ENOMEM;
+	parse_place(q, spec);
+	if (device && more) {
+		compose(q, argv, device, more);
+		err = start((char *const *)argv, fds, q->log, life);
+	}
+	q->started = !err;
 	free(device);
-	free(words);
+	free(more);
 	return err;
-}
-
-static void release(struct userpci_qtest *q)
-{
-	const int fds[] = { q->socket, q->life, q->doorbell, q->wire, q->log, q->ram_fd };
-
-	if (q->ram)
-		munmap(q->ram, q->ram_size);
-	close_all(fds, sizeof(fds) / sizeof(fds[0]));
-	pthread_mutex_destroy(&q->lock);
-	free(q);
 }
 
 /* Makes all that QEMU gets, and starts it. */
 static int prepare(struct userpci_qtest *q, const char *spec)
 {
 	int fds[FD_END] = { -1, -1, -1, -1, -1, -1, -1, -1 };
-	int life[2] = { -1, -1 };
-	int err = 0;
+	int life = -1;
+	int err = keep_memory(&q->ram_fd, "userpci-ram", RAM_BYTES);
 
-	q->ram_fd = memfd_create("userpci-ram", MFD_CLOEXEC);
-	q->log = memfd_create("userpci-log", MFD_CLOEXEC);
-	fds[FD_BIOS] = make_bios();
-	if (q->ram_fd < 0 || q->log < 0 || fds[FD_BIOS] < 0 || ftruncate(q->ram_fd, RAM_BYTES) ||
-	    pipe2(life, O_CLOEXEC))
-		err = -errno;
-	fds[FD_RAM] = q->ram_fd;
-	q->life = life[1];
 	if (!err)
-		err = pair(SOCK_STREAM, &q->socket, &fds[FD_QTEST]);
+		err = keep_memory(&q->log, "userpci-log", 0);
 	if (!err)
-		err = pair(SOCK_STREAM, &q->doorbell, &fds[FD_DOORBELL]);
+		err = userpci_qtest_keep(&q->line, eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
+	if (!err)
+		err = keep_bios(&fds[FD_BIOS]);
+	if (!err)
+		err = keep_pair(SOCK_STREAM, &q->life, &life);
+	if (!err)
+		err = keep_pair(SOCK_STREAM, &q->socket, &fds[FD_QTEST]);
+	if (!err)
+		err = keep_pair(SOCK_STREAM, &q->doorbell, &fds[FD_DOORBELL]);
 	if (!err && is_nic(spec) && !strstr(spec, "netdev="))
-		err = pair(SOCK_DGRAM, &q->wire, &fds[FD_WIRE]);
+		err = keep_pair(SOCK_DGRAM, &q->wire, &fds[FD_WIRE]);
 	if (!err)
 		err = greet_doorbell(q->doorbell);
-	if (!err) {
-		q->ram_size = RAM_BYTES;
-		q->ram = mmap(NULL, RAM_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, q->ram_fd, 0);
-		if (q->ram == MAP_FAILED) {
-			q->ram = NULL;
-			err = -ENOMEM;
-		}
-	}
+	fds[FD_RAM] = q->ram_fd;
 	if (!err)
-		err = launch(q, spec, fds, life[0]);
+		err = launch(q, spec, fds, life);
 	close_all(fds + FD_BIOS, FD_END - FD_BIOS);
-	close_all(life, 1);
+	close_all(&life, 1);
 	return err;
 }
 
-int userpci_qtest_start(const char *spec, struct userpci_qtest **qtest)
+/* Waits for QEMU's first reply. It comes when all devices are made. */
+static int wait_until_up(struct userpci_qtest *q)
 {
-	struct userpci_qtest *q = calloc(1, sizeof(*q));
+	static const char text[] = "readl 0\n";
+
+	errno = 0;
+	if (ask(q, text, sizeof(text) - 1))
+		return 0;
+	if (errno != EAGAIN)
+		return explain(q);
+	snprintf(message, sizeof(message), "%.200s did not start within %d s", qemu_name(),
+		 ANSWER_S);
+	return -ETIMEDOUT;
+}
+
+/* A lock that works between processes, and outlives one that is killed while it has it. */
+static int lock_init(struct userpci_qtest *q)
+{
+	pthread_mutexattr_t attributes;
 	int err;
 
-	message[0] = '\0';
-	if (!q)
-		return -ENOMEM;
-	pthread_mutex_init(&q->lock, NULL);
-	q->socket = q->life = q->doorbell = q->wire = q->log = q->ram_fd = -1;
-	err = *spec ? prepare(q, spec) : -EINVAL;
-	if (!err)
-		err = wait_until_up(q);
+	pthread_mutexattr_init(&attributes);
+	pthread_mutexattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED);
+	pthread_mutexattr_setrobust(&attributes, PTHREAD_MUTEX_ROBUST);
+	err = pthread_mutex_init(&q->lock, &attributes);
+	pthread_mutexattr_destroy(&attributes);
+	return -err;
+}
+
+static int make(struct userpci_qtest **qtest)
+{
+	struct userpci_qtest *q;
+	int err;
+
+	q = mmap(NULL, sizeof(*q), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (q == MAP_FAILED)
+		return -errno;
+	err = lock_init(q);
 	if (err) {
-		release(q);
+		munmap(q, sizeof(*q));
 		return err;
 	}
+	q->socket = q->life = q->doorbell = q->wire = q->log = q->ram_fd = q->line = -1;
+	q->ram_size = RAM_BYTES;
+	q->opener = getpid();
+	q->line_masked = true;
 	*qtest = q;
 	return 0;
 }
 
-void userpci_qtest_stop(struct userpci_qtest *qtest)
+int userpci_qtest_start(const char *spec, struct userpci_qtest **qtest)
 {
-	release(qtest);
+	struct userpci_qtest *q = NULL;
+	int err = *spec ? make(&q) : -EINVAL;
+
+	message[0] = '\0';
+	if (!err) {
+		err = prepare(q, spec);
+		if (!err)
+			err = wait_until_up(q);
+		if (err)
+			userpci_qtest_stop(q);
+	}
+	if (err && !*message)
+		snprintf(message, sizeof(message), "QEMU was not started: %s",
+			 *spec ? strerror(-err) : "no device is named");
+	if (!err)
+		*qtest = q;
+	return err;
+}
+
+void userpci_qtest_stop(struct userpci_qtest *q)
+{
+	const int fds[] = { q->socket, q->life, q->doorbell, q->wire, q->log, q->ram_fd, q->line };
+	struct pollfd p = { .fd = q->socket };
+
+	if (q->started && q->opener == getpid()) {
+		/* Also where a child still has a copy. Then, so that nothing is left: */
+		shutdown(q->life, SHUT_RDWR);
+		(void)poll(&p, 1, END_MS);
+	}
+	close_all(fds, sizeof(fds) / sizeof(fds[0]));
+	/* The lock is not destroyed: a child may use it. */
+	munmap(q, sizeof(*q));
 }
