@@ -47,7 +47,8 @@ SHARED := $(O)/lib/libuserpci.so $(O)/lib/libunic.so
 TOOLS := $(O)/bin/userpci $(O)/bin/unic $(O)/bin/edu
 UNIT := $(patsubst tests/%.c,$(O)/tests/%,$(UNIT_SRC))
 UAPI := $(O)/tests/uapi/uapi $(O)/tests/uapi/uapi32
-GUEST := $(UAPI) $(O)/tests/debug/debug $(patsubst tests/%.c,$(O)/tests/%,$(NIC_TEST_SRC))
+GUEST := $(UAPI) $(O)/tests/debug/debug $(O)/tests/backends/backends \
+	$(patsubst tests/%.c,$(O)/tests/%,$(NIC_TEST_SRC))
 CONFORMANCE := $(O)/tests/conformance/conformance $(O)/tests/conformance/conformance32
 
 .PHONY: conformance

@@ -48,6 +48,7 @@ struct unic_driver {
 	unsigned int dma_bits;	      /* address bits that the device drives */
 	uint32_t max_descriptors;     /* the largest ring */
 	uint32_t descriptor_multiple; /* ring sizes are a power of two and a multiple of this */
+	const struct userpci_register *registers; /* their names, for traces; NULL: none */
 
 	/* Maps what it needs, resets the device, fills port->info.mac. After an error nothing is
 	 * held. */

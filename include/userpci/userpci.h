@@ -16,6 +16,7 @@
  * care.
  *
  * Modules: a call that the loaded module is too old for gives -EOPNOTSUPP; all others work with it.
+ * So does one that another backend than the module cannot serve: doc/backends.md has the list.
  */
 #ifndef USERPCI_USERPCI_H
 #define USERPCI_USERPCI_H
@@ -44,16 +45,20 @@ const char *userpci_version(void);
 
 /**
  * userpci_open - opens a PCI function.
- * @address: "DDDD:BB:DD.F", or "BB:DD.F" in domain 0, as lspci prints it.
+ * @address: "DDDD:BB:DD.F", or "BB:DD.F" in domain 0, as lspci prints it: the driver that has the
+ * function says by which backend it is reached. "stub:", "vfio:" or "uio:" before it: by this one.
+ * "qemu:DEVICE": a device of a private QEMU, described as for its option -device.
  * @flags: 0 to own the function, or USERPCI_OPEN_OBSERVE.
  * @device: receives the device; the caller gives it back with userpci_close().
  *
  * Bus mastering is off, no interrupt is enabled, and the DMA mask is 32 bits.
  *
- * -EINVAL: @address or @flags; -ENODEV: no such function; -ENXIO: it is not bound to userpci;
- * -ENOENT: the kernel module is not loaded; -EBUSY: another process owns it; -EACCES, -EPERM: no
- * permission; -EPROTO: module and library do not fit together; -ENOMEM. userpci_explain() turns
- * each into a sentence.
+ * -EINVAL: @address or @flags; -ENODEV: no such function; -ENXIO: it is not bound to userpci,
+ * or to the driver of the backend asked for; -ENOENT: that module is not loaded; -EBUSY: another
+ * process owns it; -EACCES, -EPERM: no permission; -EPROTO: module and library do not fit together;
+ * -EOPNOTSUPP: the backend has no observers, or cannot serve the function on this machine;
+ * -EADDRINUSE: vfio, another function of its IOMMU group is the kernel's; -ENOMEM.
+ * userpci_explain() turns each into a sentence.
  */
 int userpci_open(const char *address, unsigned int flags, struct userpci_device **device);
 
@@ -79,7 +84,7 @@ const char *userpci_explain(const char *address, int error, char *text, size_t s
 
 struct userpci_info {
 	char address[16];    /* "DDDD:BB:DD.F", completed */
-	const char *backend; /* "stub" */
+	const char *backend; /* "stub", "vfio", "uio", "qemu"... */
 	uint16_t vendor_id;
 	uint16_t device_id;
 	uint16_t subsystem_vendor_id;
@@ -98,7 +103,7 @@ struct userpci_info {
  *
  * An AF_UNIX datagram socket: send() puts a frame on the wire, recv() takes one that the device has
  * sent, without the frame check sequence. It stays the library's, valid until userpci_close().
- * -EOPNOTSUPP: the device was not opened as "qemu:...", is no network device, or was given a netdev.
+ * -EOPNOTSUPP: not opened as "qemu:...", no network device, or one that was given a netdev.
  */
 int userpci_wire_fd(const struct userpci_device *device);
 
@@ -495,6 +500,111 @@ int userpci_config_write(struct userpci_device *device, unsigned int offset, uns
  * -ENOENT: there is none (any more); -EIO: the list runs in a circle.
  */
 int userpci_config_find(struct userpci_device *device, unsigned int id, unsigned int *offset);
+
+/* ---- Trace and fault injection ---- */
+
+/*
+ * A trace is a file of all that a driver does to its device and of what it answers, with times:
+ * register accesses, configuration space, DMA buffers, interrupts. doc/trace.md has its format.
+ * What the device reads and writes in DMA memory is not in it.
+ *
+ * A device that is traced, or has faults, has regions without a va: each access is a call then. A
+ * device that has neither pays nothing.
+ *
+ * Environment: with USERPCI_TRACE=FILE userpci_open() traces the device (others of the process into
+ * FILE.2 and so on), with USERPCI_FAULT=NAME=NUMBER,... it sets faults, but neither for an observer
+ * nor in a program with raised privileges. It gives -EIO when the file cannot be written, -EINVAL
+ * when the faults cannot be read.
+ */
+
+/**
+ * userpci_trace_start - records from now on, until userpci_trace_stop() or userpci_close().
+ * @path: the file; it is created, or emptied.
+ *
+ * To be called right after userpci_open(). What is recorded is in the file at once: it is whole up
+ * to its last record also when the process is killed.
+ *
+ * -EBUSY: it is traced already, or has mapped regions, DMA buffers or interrupts; -ENOMEM; -ENOSPC;
+ * what open() gives for @path.
+ */
+int userpci_trace_start(struct userpci_device *device, const char *path);
+
+/* Ends the trace. -EINVAL: there is none; -ENOSPC, -EIO, -ENOMEM: it is not complete. */
+int userpci_trace_stop(struct userpci_device *device);
+
+/* A register's name, in a table that ends with a NULL name. */
+struct userpci_register {
+	uint64_t offset;
+	uint32_t width; /* bytes */
+	const char *name;
+	uint32_t count;	 /* so many follow each other: NAME[0], NAME[1]...; 0: one */
+	uint32_t stride; /* from one to the next */
+	uint32_t region;
+};
+
+struct userpci_trace;
+
+/**
+ * userpci_trace_open - opens a trace for reading.
+ *
+ * -EINVAL: it is no trace; -EPROTO: of another version; -ENOMEM; what open() and read() give.
+ */
+int userpci_trace_open(const char *path, struct userpci_trace **trace);
+void userpci_trace_close(struct userpci_trace *trace);
+
+/* The device that was recorded, as userpci_info() described it; its backend is NULL. */
+const struct userpci_info *userpci_trace_info(const struct userpci_trace *trace);
+
+/**
+ * userpci_trace_line - the next record in words: "+12.345us  BAR0 CTRL (0x0000) r32 = 0x00140240".
+ * @names: the registers' names, or NULL.
+ * @text: receives the line, without a newline, always terminated.
+ * @size: of @text in bytes; 160 is enough.
+ *
+ * The time is that since the record before. Returns 1; 0: there are no more; -EIO: the file is
+ * damaged here.
+ */
+int userpci_trace_line(struct userpci_trace *trace, const struct userpci_register *names,
+		       char *text, size_t size);
+
+/**
+ * userpci_replay_difference - where a driver first departed from the record.
+ *
+ * userpci_open("replay:FILE") opens a recorded device that is not there. What the driver asks is
+ * compared with the record, and answered from it. From the first difference on the device is gone:
+ * registers read all ones, calls give -ENODEV.
+ *
+ * @device: so opened; NULL: the one that was closed last in this thread, which is also compared to
+ * the record's end.
+ * @names: the registers' names, or NULL.
+ * @text: receives a line that says the position in the record, what was expected there, and what
+ * the driver did; without a newline, always terminated. Empty when there is no difference.
+ * @size: of @text in bytes; 320 is enough.
+ *
+ * Returns 1: there is one; 0: there is none; -EINVAL: @device is not replayed.
+ */
+int userpci_replay_difference(const struct userpci_device *device,
+			      const struct userpci_register *names, char *text, size_t size);
+
+/* What goes wrong, from when it was set on. 0: not at all. In USERPCI_FAULT: gone-after=8 etc. */
+struct userpci_faults {
+	uint64_t gone_after;   /* the device vanishes when so many register accesses were made */
+	uint64_t lose_irq;     /* every so many-th interrupt is lost */
+	uint64_t spurious_irq; /* at every so many-th register access vector 0 gets an interrupt */
+	uint64_t delay_dma_us; /* register writes get there so much later, or at the next read */
+	uint64_t fail_alloc;   /* DMA allocations fail with -ENOMEM from the so many-th on */
+};
+
+/**
+ * userpci_fault_set - sets what goes wrong, and begins to count.
+ * @faults: all 0: nothing, and a device that was gone is back.
+ *
+ * The first call for a device must come right after userpci_open(), also when all is 0; later ones
+ * may come at any time.
+ *
+ * -EBUSY: the first call, and it has mapped regions, DMA buffers or interrupts; -ENOMEM; -EAGAIN.
+ */
+int userpci_fault_set(struct userpci_device *device, const struct userpci_faults *faults);
 
 #ifdef __cplusplus
 }

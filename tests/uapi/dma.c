@@ -166,7 +166,8 @@ TEST(dma_freed_while_mapped)
 	CHECK_EQ(call(fd, USERPCI_DMA_FREE, &d), -ENOENT);
 	CHECK_EQ(map_error(fd, d.offset, PAGE, PROT_READ, MAP_SHARED), -EINVAL);
 	other = dma_get(fd, 4 * PAGE);
-	CHECK(other.iova != d.iova);
+	/* Behind an IOMMU an iova that is free may be given out again at once, with other pages. */
+	CHECK(iommu_translates() || other.iova != d.iova);
 	CHECK_EQ(va[0], 0x42);
 	CHECK_EQ(va[4 * PAGE - 1], 0x42);
 	munmap(va, 4 * PAGE);

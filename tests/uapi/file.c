@@ -6,7 +6,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
-#include "support.h"
+#include "kit.h"
 
 TEST(open_one_owner)
 {
@@ -73,7 +73,36 @@ static void become_nobody(void)
 		_exit(99);
 }
 
-TEST(open_needs_rawio_without_iommu)
+/* Linux, Documentation/admin-guide/tainted-kernels.rst */
+static int tainted_by_user_space(void)
+{
+	unsigned long taints;
+	FILE *f = fopen("/proc/sys/kernel/tainted", "r");
+
+	CHECK(f);
+	CHECK_EQ(fscanf(f, "%lu", &taints), 1);
+	fclose(f);
+	return !!(taints & (1 << 6));
+}
+
+TEST_BARE(open_taints_without_iommu)
+{
+	close(node_own(EDU));
+	CHECK_EQ(tainted_by_user_space(), 1);
+}
+
+/* Behind an IOMMU the owner reaches its own buffers alone: root's file modes are all it needs. */
+TEST_IOMMU(open_needs_no_rawio_behind_an_iommu)
+{
+	const char *address = device_bind(EDU);
+
+	CHECK_EQ(open_as(address, O_RDWR, drop_rawio), 0);
+	CHECK_EQ(open_as(address, O_RDWR, become_nobody), -EACCES);
+	close(node_own(EDU));
+	CHECK_EQ(tainted_by_user_space(), 0);
+}
+
+TEST_BARE(open_needs_rawio_without_iommu)
 {
 	const char *address = device_bind(EDU);
 
@@ -88,7 +117,7 @@ TEST(ioctl_numbers)
 	int fd = node_own(EDU);
 	struct userpci_uapi_info info = SIZED(userpci_uapi_info);
 
-	CHECK_EQ(call(fd, _IO(USERPCI_IOC_TYPE, 14), &info), -ENOTTY);
+	CHECK_EQ(call(fd, _IO(USERPCI_IOC_TYPE, 17), &info), -ENOTTY);
 	CHECK_EQ(call(fd, _IO(USERPCI_IOC_TYPE, 255), &info), -ENOTTY);
 	CHECK_EQ(call(fd, _IO(';', 0), &info), -ENOTTY);
 	CHECK_EQ(call(fd, _IOR(USERPCI_IOC_TYPE, 0, int), &info), -ENOTTY);
@@ -96,26 +125,29 @@ TEST(ioctl_numbers)
 	close(fd);
 }
 
-/* Every command, with the size of its structure. */
+/* Every command, with the size of its structure in the first version. */
 static const struct {
 	unsigned long command;
 	uint32_t size;
 	int observer; /* may call it */
 } commands[] = {
-	{ USERPCI_GET_INFO, sizeof(struct userpci_uapi_info), 1 },
+	{ USERPCI_GET_INFO, 48, 1 },
 	{ USERPCI_GET_REGION, sizeof(struct userpci_uapi_region), 1 },
 	{ USERPCI_REGION_READ, sizeof(struct userpci_uapi_access), 0 },
 	{ USERPCI_REGION_WRITE, sizeof(struct userpci_uapi_access), 0 },
 	{ USERPCI_CONFIG_READ, sizeof(struct userpci_uapi_config), 1 },
 	{ USERPCI_DMA_SET_MASK, sizeof(struct userpci_uapi_dma_mask), 0 },
-	{ USERPCI_DMA_ALLOC, sizeof(struct userpci_uapi_dma), 0 },
-	{ USERPCI_DMA_FREE, sizeof(struct userpci_uapi_dma), 0 },
+	{ USERPCI_DMA_ALLOC, 40, 0 },
+	{ USERPCI_DMA_FREE, 40, 0 },
 	{ USERPCI_IRQ_ENABLE, sizeof(struct userpci_uapi_irq), 0 },
 	{ USERPCI_IRQ_EVENTFD, sizeof(struct userpci_uapi_irq_eventfd), 0 },
 	{ USERPCI_IRQ_MASK, sizeof(struct userpci_uapi_irq_mask), 0 },
 	{ USERPCI_BUS_MASTER, sizeof(struct userpci_uapi_bus_master), 0 },
 	{ USERPCI_RESET, sizeof(struct userpci_uapi_reset), 0 },
 	{ USERPCI_CONFIG_WRITE, sizeof(struct userpci_uapi_config), 0 },
+	{ USERPCI_DMA_GET, sizeof(struct userpci_uapi_dma_get), 1 },
+	{ USERPCI_IRQ_LIMIT, sizeof(struct userpci_uapi_irq_limit), 0 },
+	{ USERPCI_GET_MAP, sizeof(struct userpci_uapi_map), 1 },
 };
 
 #define NUM_COMMANDS (sizeof(commands) / sizeof(commands[0]))
@@ -193,6 +225,9 @@ TEST(ioctl_observer_changes_nothing)
 			CHECK_EQ(result, -EACCES);
 		else if (commands[i].command == USERPCI_CONFIG_READ)
 			CHECK_EQ(result, -EINVAL); /* width 0 */
+		else if (commands[i].command == USERPCI_DMA_GET ||
+			 commands[i].command == USERPCI_GET_MAP)
+			CHECK_EQ(result, -ENOENT);
 		else
 			CHECK_EQ(result, 0);
 	}
@@ -216,7 +251,7 @@ TEST(info_edu)
 	CHECK_EQ(info.num_msi, 1);
 	CHECK_EQ(info.num_msix, 0);
 	CHECK_EQ(info.dma_mask_bits, 32);
-	CHECK_EQ(info.flags & USERPCI_INFO_IOMMU, 0);
+	CHECK_EQ(info.flags & USERPCI_INFO_IOMMU, iommu_translates() ? USERPCI_INFO_IOMMU : 0);
 	close(fd);
 }
 
@@ -257,17 +292,6 @@ static int config_write(int fd, uint32_t offset, uint32_t width, uint32_t value)
 	c.width = width;
 	c.value = value;
 	return call(fd, USERPCI_CONFIG_WRITE, &c);
-}
-
-/* The offset of a capability, by the list in configuration space. */
-static uint32_t capability(const char *address, uint32_t id)
-{
-	uint32_t at = sysfs_config(address, 0x34, 1);
-
-	while (at && sysfs_config(address, at, 1) != id)
-		at = sysfs_config(address, at + 1, 1);
-	CHECK(at);
-	return at;
 }
 
 TEST(config_write)

@@ -1,59 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* INTx and MSI with edu, MSI-X with e1000e: to eventfds, and to read() and poll(). */
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
-#include <sys/eventfd.h>
 #include <sys/wait.h>
 
-#include "support.h"
-
-/* 82574L datasheet, section 10.2.4: interrupt registers; causes 20 to 24 are those of MSI-X. */
-#define E1000E_ICS	     0x000c8
-#define E1000E_IMS	     0x000d0
-#define E1000E_EIAC	     0x000dc
-#define E1000E_IVAR	     0x000e4
-#define E1000E_VECTORS	     5
-#define E1000E_CAUSE(vector) (1u << (20 + (vector)))
-
-static void *edu_map(int fd)
-{
-	return map(fd, region_get(fd, 0).offset, 1 << 20, PROT_READ | PROT_WRITE);
-}
-
-static int new_eventfd(void)
-{
-	int fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-
-	CHECK(fd >= 0);
-	return fd;
-}
-
-/* How many came: 0 when none has for so long that none will. */
-static uint64_t taken(int eventfd)
-{
-	uint64_t events = 0;
-
-	if (readable(eventfd, PATIENCE_MS, NULL) == 1)
-		CHECK_EQ(read(eventfd, &events, sizeof(events)), sizeof(events));
-	return events;
-}
-
-/* That nothing comes can only be seen for a while: what would come takes microseconds. */
-static int quiet(int eventfd)
-{
-	return readable(eventfd, 50, NULL) == 0;
-}
-
-static void edu_raise(void *regs, uint32_t cause)
-{
-	wr32(regs, EDU_IRQ_RAISE, cause);
-	CHECK_EQ(rd32(regs, EDU_IRQ_STATUS) & cause, cause);
-}
-
-static void edu_ack(void *regs)
-{
-	wr32(regs, EDU_IRQ_ACK, rd32(regs, EDU_IRQ_STATUS));
-}
+#include "kit.h"
 
 TEST(irq_checks)
 {
@@ -177,43 +129,293 @@ TEST(irq_intx)
 
 TEST(irq_msix_every_vector)
 {
-	int fd = node_own(E1000E), events[E1000E_VECTORS], edu, i, j;
-	void *regs = map(fd, region_get(fd, 0).offset, 0x20000, PROT_READ | PROT_WRITE);
 	struct userpci_uapi_info info = SIZED(userpci_uapi_info);
-	uint32_t ivar = 0;
-	void *edu_regs;
+	struct e1000e nic;
+	unsigned int i, j;
 
-	CHECK_EQ(call(fd, USERPCI_GET_INFO, &info), 0);
+	e1000e_start(&nic);
+	CHECK_EQ(call(nic.fd, USERPCI_GET_INFO, &info), 0);
 	CHECK_EQ(info.num_msix, E1000E_VECTORS);
-	CHECK_EQ(bus_master(fd, 1), 0);
-	CHECK_EQ(irq_set(fd, USERPCI_IRQ_MSIX, E1000E_VECTORS + 1), -ENOSPC);
-	CHECK_EQ(irq_set(fd, USERPCI_IRQ_MSIX, E1000E_VECTORS), 0);
+	CHECK_EQ(irq_set(nic.fd, USERPCI_IRQ_MSIX, E1000E_VECTORS + 1), -ENOSPC);
 	for (i = 0; i < E1000E_VECTORS; i++) {
-		events[i] = new_eventfd();
-		CHECK_EQ(irq_eventfd(fd, (unsigned int)i, events[i]), 0);
-		ivar |= (8u | (uint32_t)i) << (4 * i); /* cause i to vector i, valid */
-	}
-	wr32(regs, E1000E_IVAR, ivar);
-	wr32(regs, E1000E_EIAC, 0x1f00000);
-	for (i = 0; i < E1000E_VECTORS; i++) {
-		wr32(regs, E1000E_IMS, E1000E_CAUSE(i));
-		wr32(regs, E1000E_ICS, E1000E_CAUSE(i));
-		CHECK_EQ(taken(events[i]), 1);
+		e1000e_raise(&nic, i);
+		CHECK(taken(nic.events[i]) > 0);
+		e1000e_settle(&nic);
 		for (j = 0; j < E1000E_VECTORS; j++)
-			CHECK_EQ(readable(events[j], 0, NULL), 0);
+			CHECK(j == i || taken_now(nic.events[j]) == 0);
+		taken_now(nic.events[i]);
 	}
-	for (i = 0; i < E1000E_VECTORS; i++)
-		close(events[i]);
-	/*
-	 * QEMU 7.2 aborts when its throttling timers, of 128 us, find MSI-X off. Timers expire
-	 * in order: when edu's, of 100 ms, has expired, so have they.
-	 */
-	edu = node_own(EDU);
-	edu_regs = edu_map(edu);
-	edu_dma_start(edu_regs, EDU_MEMORY, 0, 4, 1); /* to nowhere: bus mastering is off */
-	edu_dma_wait(edu_regs);
-	munmap(regs, 0x20000);
+	e1000e_stop(&nic);
+}
+
+struct swapper {
+	int fd;
+	int events[2];
+	volatile int stop;
+	unsigned long swaps;
+	int result;
+};
+
+/* Gives vector 0 the one eventfd and the other in turn. */
+static void *swap_eventfds(void *data)
+{
+	struct swapper *s = data;
+
+	while (!s->stop && !s->result)
+		s->result = irq_eventfd(s->fd, 0, s->events[s->swaps++ % 2]);
+	return NULL;
+}
+
+/* What came to either, waited for. */
+static uint64_t taken_by_either(const struct swapper *s)
+{
+	struct pollfd p[2] = { { s->events[0], POLLIN, 0 }, { s->events[1], POLLIN, 0 } };
+
+	poll(p, 2, PATIENCE_MS);
+	return taken_now(s->events[0]) + taken_now(s->events[1]);
+}
+
+/* The eventfd changes without end: each interrupt comes to the one or the other. */
+TEST(irq_change_loses_none)
+{
+	struct swapper s = { .events = { new_eventfd(), new_eventfd() } };
+	pthread_t thread;
+	void *regs;
+	int i;
+
+	s.fd = edu_own(&regs);
+	CHECK_EQ(irq_set(s.fd, USERPCI_IRQ_MSI, 1), 0);
+	CHECK_EQ(irq_eventfd(s.fd, 0, s.events[1]), 0);
+	CHECK_EQ(pthread_create(&thread, NULL, swap_eventfds, &s), 0);
+	for (i = 0; i < 1000; i++) {
+		edu_raise(regs, 1);
+		CHECK_EQ(taken_by_either(&s), 1);
+		edu_ack(regs);
+	}
+	s.stop = 1;
+	pthread_join(thread, NULL);
+	CHECK_EQ(s.result, 0);
+	CHECK(s.swaps > 1);
+	close(s.fd);
+}
+
+/* The other vectors go on meanwhile. */
+TEST(irq_change_one_of_several)
+{
+	struct swapper s = { .swaps = 0 };
+	unsigned int i, round;
+	struct e1000e nic;
+	pthread_t thread;
+
+	e1000e_start(&nic);
+	s.fd = nic.fd;
+	s.events[0] = nic.events[0];
+	s.events[1] = new_eventfd();
+	CHECK_EQ(pthread_create(&thread, NULL, swap_eventfds, &s), 0);
+	for (round = 0; round < 20; round++) {
+		for (i = 0; i < E1000E_VECTORS; i++)
+			e1000e_raise(&nic, i);
+		CHECK(taken_by_either(&s) > 0);
+		for (i = 1; i < E1000E_VECTORS; i++)
+			CHECK(taken(nic.events[i]) > 0);
+		/* So that what comes next was raised next. */
+		e1000e_settle(&nic);
+		taken_now(s.events[1]);
+		for (i = 0; i < E1000E_VECTORS; i++)
+			taken_now(nic.events[i]);
+	}
+	s.stop = 1;
+	pthread_join(thread, NULL);
+	CHECK_EQ(s.result, 0);
+	CHECK(s.swaps > 1);
+	close(s.events[1]);
+	e1000e_stop(&nic);
+}
+
+/* One vector masked: the others go on, and what came meanwhile comes when it is unmasked. */
+TEST(irq_mask_one_of_several)
+{
+	const struct userpci_uapi_stats *stats;
+	unsigned int masked, other;
+	struct e1000e nic;
+	uint64_t before;
+
+	e1000e_start(&nic);
+	stats = stats_map(nic.fd);
+	for (masked = 0; masked < E1000E_VECTORS; masked++) {
+		other = (masked + 1) % E1000E_VECTORS;
+		before = stats_vector(stats, masked)->interrupts;
+		CHECK_EQ(irq_mask(nic.fd, masked, 1), 0);
+		e1000e_raise(&nic, masked);
+		e1000e_raise(&nic, other);
+		CHECK(taken(nic.events[other]) > 0);
+		e1000e_settle(&nic);
+		CHECK_EQ(taken_now(nic.events[masked]), 0);
+		CHECK_EQ(stats_vector(stats, masked)->interrupts, before);
+		CHECK_EQ(irq_mask(nic.fd, masked, 0), 0);
+		CHECK(taken(nic.events[masked]) > 0);
+		e1000e_settle(&nic);
+		taken_now(nic.events[masked]);
+		taken_now(nic.events[other]);
+		e1000e_raise(&nic, masked);
+		CHECK(taken(nic.events[masked]) > 0);
+		e1000e_settle(&nic);
+		taken_now(nic.events[masked]);
+		CHECK_EQ(taken_now(nic.events[other]), 0);
+	}
+	stats_unmap(stats);
+	e1000e_stop(&nic);
+}
+
+static int irq_limit(int fd, unsigned int vector, unsigned int per_second)
+{
+	struct userpci_uapi_irq_limit l = SIZED(userpci_uapi_irq_limit);
+
+	l.vector = vector;
+	l.per_second = per_second;
+	return call(fd, USERPCI_IRQ_LIMIT, &l);
+}
+
+TEST(irq_limit_checks)
+{
+	struct userpci_uapi_irq_limit l = SIZED(userpci_uapi_irq_limit);
+	int fd = node_own(EDU);
+
+	CHECK_EQ(irq_limit(fd, 0, 10), -EINVAL);
+	CHECK_EQ(irq_set(fd, USERPCI_IRQ_MSI, 1), 0);
+	CHECK_EQ(irq_limit(fd, 1, 10), -EINVAL);
+	CHECK_EQ(irq_limit(fd, USERPCI_EVENTS, 10), -EINVAL);
+	l.reserved = 1;
+	CHECK_EQ(call(fd, USERPCI_IRQ_LIMIT, &l), -EINVAL);
+	CHECK_EQ(irq_limit(fd, 0, UINT32_MAX), 0);
+	CHECK_EQ(irq_limit(fd, 0, 0), 0);
+	CHECK_EQ(irq_set(fd, USERPCI_IRQ_MSI, 0), 0);
+	CHECK_EQ(irq_limit(fd, 0, 10), -EINVAL);
 	close(fd);
+}
+
+/* Interrupts one after the other, each awaited, until the guard masks the vector. */
+static unsigned int raise_until_storm(void *regs, int event,
+				      const volatile struct userpci_uapi_vector *v)
+{
+	uint32_t storms = v->storms;
+	unsigned int i;
+
+	/* The limit is 10: only where 11 take a second would there be no end. */
+	for (i = 0; i < 100000 && v->storms == storms; i++) {
+		edu_raise(regs, 1);
+		CHECK_EQ(taken(event), 1);
+		edu_ack(regs);
+	}
+	CHECK_EQ(v->storms, storms + 1);
+	return i;
+}
+
+TEST(irq_storm)
+{
+	int event = new_eventfd(), events = new_eventfd(), fd, round;
+	const volatile struct userpci_uapi_vector *v;
+	const struct userpci_uapi_stats *stats;
+	struct userpci_uapi_event record;
+	uint64_t count;
+	void *regs;
+	uint32_t n;
+
+	fd = edu_own(&regs);
+	stats = stats_map(fd);
+	v = stats_vector(stats, 0);
+	n = stats_word(&stats->num_events);
+	CHECK_EQ(irq_eventfd(fd, USERPCI_EVENTS, events), 0);
+	CHECK_EQ(irq_set(fd, USERPCI_IRQ_MSI, 1), 0);
+	CHECK_EQ(irq_eventfd(fd, 0, event), 0);
+	CHECK_EQ(irq_limit(fd, 0, 10), 0);
+	for (round = 0; round < 3; round++, n++) {
+		/* Of 11 within a second one has come when it was unmasked. */
+		CHECK(raise_until_storm(regs, event, v) >= (round ? 10 : 11));
+		CHECK_EQ(taken(events), 1);
+		CHECK_EQ(stats_word(&stats->num_events), n + 1);
+		record = stats_event(stats, n);
+		CHECK_EQ(record.type, USERPCI_EVENT_STORM);
+		CHECK_EQ(record.value, 0);
+		/* Masked: nothing comes, until it is unmasked. */
+		count = v->interrupts;
+		edu_raise(regs, 1);
+		CHECK(quiet(event));
+		CHECK_EQ(v->interrupts, count);
+		CHECK_EQ(irq_mask(fd, 0, 0), 0);
+		CHECK_EQ(taken(event), 1);
+		CHECK_EQ(v->interrupts, count + 1);
+		edu_ack(regs);
+	}
+	stats_unmap(stats);
+	close(fd);
+}
+
+/* Below the limit, without one, and after enabling anew: no storm. */
+TEST(irq_no_storm)
+{
+	static const uint32_t limits[] = { UINT32_MAX, 1000000, 0 };
+	const struct userpci_uapi_stats *stats;
+	int event = new_eventfd(), fd;
+	unsigned int i, round;
+	uint32_t storms;
+	void *regs;
+
+	fd = edu_own(&regs);
+	stats = stats_map(fd);
+	storms = stats_vector(stats, 0)->storms;
+	for (round = 0; round < 4; round++) {
+		if (round != 1) {
+			CHECK_EQ(irq_set(fd, USERPCI_IRQ_MSI, 1), 0);
+			CHECK_EQ(irq_eventfd(fd, 0, event), 0);
+		}
+		if (round < 3)
+			CHECK_EQ(irq_limit(fd, 0, limits[round]), 0);
+		for (i = 0; i < 300; i++) {
+			edu_raise(regs, 1);
+			CHECK_EQ(taken(event), 1);
+			edu_ack(regs);
+		}
+		CHECK_EQ(stats_vector(stats, 0)->storms, storms);
+		CHECK_EQ(irq_limit(fd, 0, 1), 0);
+	}
+	stats_unmap(stats);
+	close(fd);
+}
+
+/* The guard masks the vector that storms, and no other. */
+TEST(irq_storm_on_one_of_several)
+{
+	const struct userpci_uapi_stats *stats;
+	struct e1000e nic;
+	unsigned int i;
+	uint32_t n, storms;
+
+	e1000e_start(&nic);
+	stats = stats_map(nic.fd);
+	n = stats_word(&stats->num_events);
+	storms = stats_vector(stats, 3)->storms;
+	CHECK_EQ(irq_limit(nic.fd, 3, 5), 0);
+	for (i = 0; i < 100000 && stats_vector(stats, 3)->storms == storms; i++) {
+		e1000e_raise(&nic, 3);
+		CHECK(taken(nic.events[3]) > 0);
+	}
+	CHECK_EQ(stats_wait(stats, n, USERPCI_EVENT_STORM).value, 3);
+	e1000e_settle(&nic);
+	taken_now(nic.events[3]);
+	e1000e_raise(&nic, 3);
+	for (i = 0; i < E1000E_VECTORS; i++) {
+		if (i == 3)
+			continue;
+		e1000e_raise(&nic, i);
+		CHECK(taken(nic.events[i]) > 0);
+	}
+	e1000e_settle(&nic);
+	CHECK_EQ(taken_now(nic.events[3]), 0);
+	CHECK_EQ(irq_mask(nic.fd, 3, 0), 0);
+	CHECK(taken(nic.events[3]) > 0);
+	stats_unmap(stats);
+	e1000e_stop(&nic);
 }
 
 TEST(irq_read_gives_the_count)

@@ -36,7 +36,10 @@
 #define EDU_MEMORY	0x40000
 #define EDU_BYTES	4000 /* of its 4096: QEMU 7.2 aborts when the last is moved */
 
-/* The address of the first device with this "vendor:device"; the test ends when there is none. */
+/*
+ * The address of the first device with this "vendor:device", until the next call; the test ends
+ * when there is none.
+ */
 const char *device_find(const char *id);
 /* Gives it to userpci, if it is not there yet. Returns its address. */
 const char *device_bind(const char *id);

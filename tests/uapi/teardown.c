@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* What holds whatever happens: SIGKILL, unbind under a running driver, module unload. */
-#include <limits.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -8,7 +7,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
-#include "support.h"
+#include "kit.h"
 
 /* Runs `work` in a child that is killed when it has written a byte; then waits for its end. */
 static void kill_in_the_middle(void (*work)(void))
@@ -287,7 +286,7 @@ TEST(teardown_unbind_races_mmap)
  * edu has no reset, and forgets nothing: it writes a tenth of a second later where the dead owner
  * told it to, when the next one turns bus mastering on at once. The page must be nobody's by then.
  */
-TEST(teardown_no_reset_keeps_its_pages)
+TEST_BARE(teardown_no_reset_keeps_its_pages)
 {
 	enum { BYTES = 64 << 20 };
 	struct userpci_uapi_dma d;
@@ -330,7 +329,8 @@ TEST(teardown_no_reset_keeps_its_pages)
 	}
 }
 
-TEST(teardown_sigkill_leaves_the_device_usable)
+/* Behind an IOMMU what the dead had begun is reported: stray_to_a_former_owner. */
+TEST_BARE(teardown_sigkill_leaves_the_device_usable)
 {
 	int round;
 
@@ -392,56 +392,4 @@ TEST(teardown_module_unload)
 	CHECK_EQ(syscall(SYS_finit_module, file, "", 0), 0);
 	close(file);
 	close(node_own(EDU));
-}
-
-/* Writes Slot Control of the port above a device (PCI Express 3.0, section 7.8.10). */
-static void slot_control(const char *port, const char *value)
-{
-	char command[128];
-
-	snprintf(command, sizeof(command), "setpci -s %s CAP_EXP+18.w=%s", port, value);
-	CHECK_EQ(system(command), 0);
-}
-
-/*
- * Pulled out under a running driver: the slot loses its power with its events masked, so that the
- * device is absent before anybody is told; then the kernel sees an empty slot. The last test, for
- * the device does not come back.
- */
-TEST(teardown_surprise_removal)
-{
-	const char *address = device_bind(RNG);
-	int fd = node_own(RNG), observer = node_open(address, O_RDONLY);
-	volatile uint8_t *regs = map(fd, region_get(fd, 4).offset, PAGE, PROT_READ | PROT_WRITE);
-	struct userpci_uapi_config config = SIZED(userpci_uapi_config);
-	struct userpci_uapi_dma d = dma_get(fd, PAGE);
-	char *va = map(fd, d.offset, PAGE, PROT_READ | PROT_WRITE);
-	char link[PATH_MAX], path[128], *port;
-	short revents;
-
-	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/..", address);
-	CHECK(realpath(path, link));
-	port = strrchr(link, '/') + 1;
-	CHECK_EQ(bus_master(fd, 1), 0);
-	CHECK_EQ(irq_set(fd, USERPCI_IRQ_MSIX, 2), 0);
-	va[0] = 0x3c;
-
-	slot_control(port, "7d1");
-	config.width = 2;
-	CHECK_EQ(call(observer, USERPCI_CONFIG_READ, &config), 0);
-	CHECK_EQ(config.value, 0xffff);
-	regs[0] = 1; /* reaches nothing, and does no harm */
-	slot_control(port, "1f1");
-
-	CHECK_EQ(readable(fd, PATIENCE_MS, &revents), 1);
-	CHECK_EQ(revents & POLLHUP, POLLHUP);
-	CHECK_EQ(regs[0], 0xff);
-	CHECK_EQ(va[0], 0x3c);
-	CHECK_EQ(call(observer, USERPCI_CONFIG_READ, &config), -ENODEV);
-	CHECK_EQ(bus_master(fd, 1), -ENODEV);
-	munmap((void *)(uintptr_t)regs, PAGE);
-	CHECK_EQ(va[0], 0x3c);
-	close(fd);
-	close(observer);
-	munmap(va, PAGE);
 }

@@ -185,7 +185,8 @@ static void fake_begin(struct fake *fake)
 	strcpy(fake->proc, at(fake, "proc"));
 	strcpy(fake->dev, at(fake, "dev"));
 	strcpy(fake->state, at(fake, "state"));
-	fake->env = (struct bind_env){ fake->sys, fake->proc, fake->dev, fake->state, fake_write };
+	fake->env = (struct bind_env){ fake->sys,   fake->proc, fake->dev,
+				       fake->state, fake_write, NULL };
 	make_directory(fake->proc);
 	make_directory(fake->dev);
 	make_directory(fake->state);
@@ -239,6 +240,32 @@ TEST(bind_and_unbind)
 	CHECK_STR(fake.log, "drivers/userpci/unbind driver_override=\n drivers/e1000/bind");
 	CHECK(!fake.unrecorded);
 	CHECK(!has_record(&fake));
+	check_driver(&fake, "e1000", "\n");
+	fake_end(&fake);
+}
+
+/* vfio-pci takes it in the place of userpci; then userpci has nothing to unbind. */
+TEST(another_driver_for_user_space)
+{
+	struct bind_device device;
+	struct fake fake;
+	char why[BIND_WHY_SIZE];
+
+	fake_begin(&fake);
+	fake.env.driver = "vfio-pci";
+	device = device_at(&fake, ADDRESS);
+	CHECK_EQ(bind_check(&fake.env, &device, false, why), -ENOPKG);
+	CHECK(strstr(why, "modprobe vfio-pci"));
+	add_driver(&fake, "vfio-pci");
+	CHECK_EQ(bind_device(&fake.env, ADDRESS, why), 0);
+	CHECK_STR(fake.log, "driver_override=vfio-pci drivers/e1000/unbind drivers/vfio-pci/bind");
+	check_driver(&fake, "vfio-pci", "vfio-pci");
+	fake.env.driver = NULL;
+	device = device_at(&fake, ADDRESS);
+	CHECK_EQ(unbind_check(&fake.env, &device, false, why), -EINVAL);
+	CHECK(strstr(why, "not bound to userpci, but to vfio-pci"));
+	fake.env.driver = "vfio-pci";
+	CHECK_EQ(unbind_device(&fake.env, ADDRESS, why), 0);
 	check_driver(&fake, "e1000", "\n");
 	fake_end(&fake);
 }

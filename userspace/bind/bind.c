@@ -32,6 +32,11 @@ int bind_why(char *why, int err, const char *format, ...)
 	return err;
 }
 
+const char *bind_driver(const struct bind_env *env)
+{
+	return env->driver ? env->driver : BIND_DRIVER;
+}
+
 /* What is so now */
 
 static int driver_get(const struct bind_env *env, const char *address, char name[BIND_NAME_SIZE])
@@ -56,7 +61,7 @@ static bool is_bound(const struct bind_env *env, const char *address)
 {
 	char driver[BIND_NAME_SIZE];
 
-	return !driver_get(env, address, driver) && !strcmp(driver, BIND_DRIVER);
+	return !driver_get(env, address, driver) && !strcmp(driver, bind_driver(env));
 }
 
 void bind_device_read(const struct bind_env *env, struct bind_device *device)
@@ -65,8 +70,8 @@ void bind_device_read(const struct bind_env *env, struct bind_device *device)
 
 	driver_get(env, device->address, device->driver);
 	override_get(env, device->address, override);
-	device->bound = !strcmp(device->driver, BIND_DRIVER);
-	device->claimed = !strcmp(override, BIND_DRIVER);
+	device->bound = !strcmp(device->driver, bind_driver(env));
+	device->claimed = !strcmp(override, bind_driver(env));
 }
 
 static bool is_loaded(const struct bind_env *env, const char *driver)
@@ -101,9 +106,14 @@ static int check_override(const struct bind_env *env, const struct bind_device *
 
 static int check_module(const struct bind_env *env, const struct bind_device *device, char *why)
 {
+	const char *driver = bind_driver(env);
+
 	(void)device;
-	if (is_loaded(env, BIND_DRIVER))
+	if (is_loaded(env, driver))
 		return 0;
+	if (strcmp(driver, BIND_DRIVER))
+		return bind_why(why, -ENOPKG, "the module %s is not loaded; load it: modprobe %s",
+				driver, driver);
 	return bind_why(why, -ENOPKG,
 			"the module userpci is not loaded; load it: modprobe userpci, "
 			"or insmod build/kernel/userpci.ko");
@@ -111,10 +121,9 @@ static int check_module(const struct bind_env *env, const struct bind_device *de
 
 static int check_claimed(const struct bind_env *env, const struct bind_device *device, char *why)
 {
-	(void)env;
 	if (device->bound || device->claimed)
 		return 0;
-	return bind_why(why, -EINVAL, "it is not bound to userpci, but to %s",
+	return bind_why(why, -EINVAL, "it is not bound to %s, but to %s", bind_driver(env),
 			device->driver[0] ? device->driver : "no driver");
 }
 
@@ -321,7 +330,7 @@ static int driver_attach(const struct bind_env *env, const char *address, const 
 }
 
 /*
- * Gives the device back to what @state has. The override goes first: while it says userpci, no
+ * Gives the device back to what @state has. The override goes first: while it says ours, no
  * other driver matches. The record goes last, and stays when the override could not be written.
  */
 static int put_back(const struct bind_env *env, const char *address, const struct bind_state *state,
@@ -331,7 +340,7 @@ static int put_back(const struct bind_env *env, const char *address, const struc
 	int err = override_set(env, address, state->driver_override);
 
 	if (err)
-		return bind_why(why, err, "driver_override still says userpci");
+		return bind_why(why, err, "driver_override still says %s", bind_driver(env));
 	if (driver[0] && !is_loaded(env, driver)) {
 		bind_why(why, 0, "its former driver %s is not loaded; 'modprobe %s' gives it back",
 			 driver, driver);
@@ -352,7 +361,7 @@ static int former_state(const struct bind_env *env, const char *address, struct 
 
 	if (err)
 		return err;
-	if (!strcmp(state->driver_override, BIND_DRIVER) && !state_load(env, address, state))
+	if (!strcmp(state->driver_override, bind_driver(env)) && !state_load(env, address, state))
 		return 0;
 	return driver_get(env, address, state->driver);
 }
@@ -371,7 +380,7 @@ int bind_device(const struct bind_env *env, const char *address, char *why)
 	if (err)
 		return bind_why(why, err, "cannot record what it has now in %s", env->state);
 
-	err = override_set(env, address, BIND_DRIVER);
+	err = override_set(env, address, bind_driver(env));
 	if (err) {
 		bind_why(why, err, "cannot write driver_override");
 		goto put_back;
@@ -381,9 +390,10 @@ int bind_device(const struct bind_env *env, const char *address, char *why)
 		bind_why(why, err, "%s does not let it go", state.driver);
 		goto put_back;
 	}
-	err = driver_attach(env, address, BIND_DRIVER);
+	err = driver_attach(env, address, bind_driver(env));
 	if (err) {
-		bind_why(why, err, "userpci did not take it, see the kernel log: dmesg");
+		bind_why(why, err, "%s did not take it, see the kernel log: dmesg",
+			 bind_driver(env));
 		goto put_back;
 	}
 	return 0;

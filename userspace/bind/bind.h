@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Moving PCI devices between their kernel driver and userpci, through sysfs.
+ * Moving PCI devices between their kernel driver and userpci (or another driver that hands them to
+ * processes), through sysfs.
  *
  * A device comes to userpci by driver_override alone, never by new_id, so no other device is
  * touched. What the device had before is on record before anything changes, and one function puts
@@ -28,6 +29,7 @@
  * @dev:   the directory of the module's device nodes
  * @state: the directory of the records of what devices had before
  * @write: how to write @value to @path, a file in sysfs; NULL is a plain write
+ * @driver: the one that devices are bound to; NULL is userpci
  */
 struct bind_env {
 	const char *sys;
@@ -35,6 +37,7 @@ struct bind_env {
 	const char *dev;
 	const char *state;
 	int (*write)(const struct bind_env *env, const char *path, const char *value);
+	const char *driver;
 };
 
 /* The choice: what matches @slot and @id together and what is at @addresses, or else all. */
@@ -51,11 +54,14 @@ struct bind_device {
 	char address[BIND_ADDRESS_SIZE];
 	uint16_t class, vendor, device;
 	uint8_t header_type;
-	bool bound;   /* userpci is its driver */
-	bool claimed; /* its driver_override is userpci: after a bind, even one cut short */
+	bool bound;   /* env->driver is its driver */
+	bool claimed; /* its driver_override is that: after a bind, even one cut short */
 	char driver[BIND_NAME_SIZE]; /* empty: none */
 	char *name;		     /* "Class: Vendor Device", or NULL */
 };
+
+/* env->driver, or its default. */
+const char *bind_driver(const struct bind_env *env);
 
 struct bind_list {
 	struct bind_device *devices;

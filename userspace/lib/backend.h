@@ -26,6 +26,8 @@ struct userpci_backend {
 			   uint64_t *value);
 	int (*region_write)(const struct userpci_region *region, uint64_t offset,
 			    unsigned int width, uint64_t value);
+	/* The layer above has unmapped its va. NULL: nothing is to be done. */
+	void (*region_unmap)(const struct userpci_region *region);
 	/* Of a region with a va: 1 or 0. */
 	int (*region_huge)(const struct userpci_region *region);
 
@@ -58,6 +60,9 @@ struct userpci_backend {
 	int (*irq_eventfd)(struct userpci_device *device, unsigned int vector, int fd);
 	int (*irq_mask)(struct userpci_device *device, unsigned int vector, bool masked);
 	int (*irq_limit)(struct userpci_device *device, unsigned int vector, uint32_t per_second);
+	/* NULL: userpci_irq_poll() is all there is to waiting. */
+	int (*irq_wait)(struct userpci_device *device, unsigned int vector, int64_t timeout_us,
+			uint64_t *count);
 
 	/* Whole pages, read-only: a struct userpci_uapi_stats and what follows it. */
 	int (*stats_map)(struct userpci_device *device, void **va, uint64_t *size);
@@ -102,16 +107,29 @@ struct userpci_device {
 	int event_fd;	     /* -1: none */
 	uint32_t next_event; /* the number of the event to read next */
 
-	void *state; /* the backend's own */
+	void *state;		   /* the backend's own */
+	struct userpci_wrap *wrap; /* NULL, or `backend` is wrap.c's around the one that opened */
 	/* The stub's: where the statistics are. An older module has none: stats_bytes is 0. */
 	uint64_t stats_offset;
 	uint32_t stats_bytes;
 };
 
 extern const struct userpci_backend userpci_backend_stub;
+extern const struct userpci_backend userpci_backend_vfio;
+extern const struct userpci_backend userpci_backend_uio;
 extern const struct userpci_backend userpci_backend_qtest;
+extern const struct userpci_backend userpci_backend_replay;
 
-/* Divides "PREFIX:ADDRESS": the backend and where its address begins; NULL: an unknown prefix. */
+/* The backend that opened the device, whether it is wrapped or not. */
+const struct userpci_backend *userpci_backend_of(const struct userpci_device *device);
+
+/* Opens by device->backend, or a trace; wraps where USERPCI_TRACE or USERPCI_FAULT says so. */
+int userpci_wrap_open(struct userpci_device *device, const char *address, unsigned int flags);
+
+/*
+ * Divides "PREFIX:ADDRESS": the backend and where its address begins. Without a prefix it is that
+ * of the driver that has the function; the stub's, if that is none of ours.
+ */
 const struct userpci_backend *userpci_backend_choose(const char **address);
 
 /* Whether a process may write there, where no kernel decides it (guard.c). */
@@ -125,6 +143,10 @@ int userpci_address_parse(const char *text, char *address);
 int userpci_mapping_add(struct userpci_device *device, void *va, uint64_t size);
 /* Unmaps it and forgets it. */
 void userpci_mapping_remove(struct userpci_device *device, void *va);
+
+/* Waits on a vector's eventfd, as userpci_irq_wait() does. */
+int userpci_irq_poll(const struct userpci_device *device, unsigned int vector, int64_t timeout_us,
+		     uint64_t *count);
 
 /* What userpci_close() takes back of the other files. */
 void userpci_pieces_free(struct userpci_device *device, const struct userpci_dma_chunk *chunks);

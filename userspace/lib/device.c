@@ -9,6 +9,7 @@
 #include <userpci/userpci.h>
 
 #include "backend.h"
+#include "host.h"
 
 #define STRING(x)  #x
 #define VERSION(x) STRING(x)
@@ -44,11 +45,28 @@ int userpci_address_parse(const char *text, char *address)
 
 static const struct {
 	const char *prefix;
+	const char *driver; /* a function that it has is this backend's; NULL: none is */
 	const struct userpci_backend *backend;
 } backends[] = {
-	{ "stub:", &userpci_backend_stub },
-	{ "qemu:", &userpci_backend_qtest },
+	{ "stub:", "userpci", &userpci_backend_stub },
+	{ "vfio:", "vfio-pci", &userpci_backend_vfio },
+	{ "uio:", "uio_pci_generic", &userpci_backend_uio },
+	{ "qemu:", NULL, &userpci_backend_qtest },
 };
+
+static const struct userpci_backend *backend_bound(const char *address)
+{
+	char full[16], driver[64];
+	unsigned int i;
+
+	if (userpci_address_parse(address, full))
+		return &userpci_backend_stub; /* which refuses it */
+	userpci_sysfs_driver(full, driver, sizeof(driver));
+	for (i = 0; i < sizeof(backends) / sizeof(backends[0]); i++)
+		if (backends[i].driver && !strcmp(backends[i].driver, driver))
+			return backends[i].backend;
+	return &userpci_backend_stub;
+}
 
 const struct userpci_backend *userpci_backend_choose(const char **address)
 {
@@ -62,7 +80,7 @@ const struct userpci_backend *userpci_backend_choose(const char **address)
 			return backends[i].backend;
 		}
 	}
-	return &userpci_backend_stub;
+	return backend_bound(*address);
 }
 
 int userpci_open(const char *address, unsigned int flags, struct userpci_device **device)
@@ -78,7 +96,7 @@ int userpci_open(const char *address, unsigned int flags, struct userpci_device 
 	d->fd = -1;
 	d->event_fd = -1;
 	d->backend = userpci_backend_choose(&address);
-	err = d->backend ? d->backend->open(d, address, flags) : -EINVAL;
+	err = userpci_wrap_open(d, address, flags);
 	if (err) {
 		free(d);
 		return err;

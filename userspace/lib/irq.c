@@ -167,7 +167,7 @@ int userpci_irq_set_fd(struct userpci_device *device, unsigned int vector, int f
 	return 0;
 }
 
-int userpci_irq_wait(struct userpci_device *device, unsigned int vector, int64_t timeout_us,
+int userpci_irq_poll(const struct userpci_device *device, unsigned int vector, int64_t timeout_us,
 		     uint64_t *count)
 {
 	/* The device's own descriptor says when there is nothing to wait for any more. */
@@ -191,6 +191,14 @@ int userpci_irq_wait(struct userpci_device *device, unsigned int vector, int64_t
 	if (count)
 		*count = events;
 	return 0;
+}
+
+int userpci_irq_wait(struct userpci_device *device, unsigned int vector, int64_t timeout_us,
+		     uint64_t *count)
+{
+	if (!device->backend->irq_wait || vector >= device->irq_count)
+		return userpci_irq_poll(device, vector, timeout_us, count);
+	return device->backend->irq_wait(device, vector, timeout_us, count);
 }
 
 int userpci_irq_mask(struct userpci_device *device, unsigned int vector)

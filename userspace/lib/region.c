@@ -51,6 +51,8 @@ void userpci_region_unmap(struct userpci_region *region)
 {
 	if (region->va)
 		userpci_mapping_remove(region->device, region->va);
+	if (region->device && region->device->backend->region_unmap)
+		region->device->backend->region_unmap(region);
 	memset(region, 0, sizeof(*region));
 }
 

@@ -11,29 +11,36 @@
 	"  -d ID       [vendor]:[device][:class[:progif]], as lspci -d\n"  \
 	"  ADDRESS     [DDDD:]BB:DD.F\n"
 
+#define HELP_DRIVER                                                                     \
+	"  --driver    another driver that hands devices to user space: vfio-pci, or\n" \
+	"              uio_pci_generic; then on unbind, too\n"
+
 static const struct option bind_options[] = {
-	CMD_OPTION_FORCE, CMD_OPTION_DRY_RUN, CMD_OPTION_HELP, { 0 }
+	CMD_OPTION_DRIVER, CMD_OPTION_FORCE, CMD_OPTION_DRY_RUN, CMD_OPTION_HELP, { 0 }
 };
 
 static const char bind_help[] =
 	"take devices from their drivers and give them to user space\n"
 	"\n"
-	"usage: userpci bind [--force] [--dry-run] [-s SLOT] [-d ID] [ADDRESS]...\n"
-	"\n" HELP_SELECT "  --force     even a device that is in use\n"
+	"usage: userpci bind [--driver NAME] [--force] [--dry-run] [-s SLOT] [-d ID]\n"
+	"                    [ADDRESS]...\n"
+	"\n" HELP_SELECT HELP_DRIVER "  --force     even a device that is in use\n"
 	"  --dry-run   check, and say what would be done\n"
 	"\n"
 	"All of the devices or none: after a failure those before it are put back.\n";
 
-static const struct option unbind_options[] = {
-	CMD_OPTION_ALL, CMD_OPTION_FORCE, CMD_OPTION_DRY_RUN, CMD_OPTION_HELP, { 0 }
-};
+static const struct option unbind_options[] = { CMD_OPTION_ALL,	  CMD_OPTION_DRIVER,
+						CMD_OPTION_FORCE, CMD_OPTION_DRY_RUN,
+						CMD_OPTION_HELP,  { 0 } };
 
 static const char unbind_help[] =
 	"give devices back to the drivers that they had\n"
 	"\n"
-	"usage: userpci unbind [--force] [--dry-run] [-s SLOT] [-d ID] [ADDRESS]...\n"
-	"       userpci unbind [--force] [--dry-run] --all\n"
+	"usage: userpci unbind [--driver NAME] [--force] [--dry-run] [-s SLOT] [-d ID]\n"
+	"                      [ADDRESS]...\n"
+	"       userpci unbind [--driver NAME] [--force] [--dry-run] --all\n"
 	"\n" HELP_SELECT "  --all       every device that userpci has, or has claimed\n"
+	"  --driver    the driver that has them, as on bind\n"
 	"  --force     even a device that a process has open: it loses it\n"
 	"  --dry-run   check, and say what would be done\n";
 
@@ -76,13 +83,13 @@ static enum cmd_status bind_one(const struct bind_env *env, const struct bind_de
 	int err;
 
 	if (device->bound) {
-		printf("%s: already bound to userpci\n", device->address);
+		printf("%s: already bound to %s\n", device->address, bind_driver(env));
 		return CMD_OK;
 	}
 	err = bind_device(env, device->address, why);
 	if (err)
 		return cmd_error(device->address, "bind", err, why);
-	print_change(device->address, device->driver, BIND_DRIVER, "");
+	print_change(device->address, device->driver, bind_driver(env), "");
 	return CMD_OK;
 }
 
@@ -96,7 +103,7 @@ static enum cmd_status bind_list(const struct bind_env *env, const struct bind_l
 		return CMD_OK;
 	while (i-- > 0)
 		if (!list->devices[i].bound) /* not before this call */
-			unbind_one(env, &list->devices[i], BIND_DRIVER, ", put back");
+			unbind_one(env, &list->devices[i], bind_driver(env), ", put back");
 	return CMD_FAILURE;
 }
 

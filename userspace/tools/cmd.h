@@ -13,7 +13,8 @@ enum cmd_status { CMD_OK, CMD_FAILURE, CMD_USAGE };
 /* Filled from the command line, for every subcommand. */
 struct cmd_options {
 	struct bind_query query;
-	bool dry_run, force;
+	const char *driver; /* to bind to, or to unbind from; NULL: userpci */
+	bool dry_run, force, record, replay;
 };
 
 struct cmd {
@@ -24,7 +25,14 @@ struct cmd {
 };
 
 /* Entries of cmd.options. Every subcommand takes -s, -d and --help. */
-enum { CMD_OURS = 256, CMD_DRY_RUN, CMD_FORCE }; /* beyond the letters */
+enum {
+	CMD_OURS = 256,
+	CMD_DRY_RUN,
+	CMD_FORCE,
+	CMD_DRIVER,
+	CMD_RECORD,
+	CMD_REPLAY
+}; /* beyond the letters */
 
 #define CMD_OPTION_HELP                        \
 	{                                      \
@@ -46,8 +54,20 @@ enum { CMD_OURS = 256, CMD_DRY_RUN, CMD_FORCE }; /* beyond the letters */
 	{                                             \
 		"force", no_argument, NULL, CMD_FORCE \
 	}
+#define CMD_OPTION_DRIVER                                     \
+	{                                                     \
+		"driver", required_argument, NULL, CMD_DRIVER \
+	}
+#define CMD_OPTION_RECORD                               \
+	{                                               \
+		"record", no_argument, NULL, CMD_RECORD \
+	}
+#define CMD_OPTION_REPLAY                               \
+	{                                               \
+		"replay", no_argument, NULL, CMD_REPLAY \
+	}
 
-extern const struct cmd cmd_list, cmd_bind, cmd_unbind;
+extern const struct cmd cmd_list, cmd_bind, cmd_unbind, cmd_trace;
 
 /* One line on stderr: "userpci: ADDRESS: ACTION: error (why)"; @address may be NULL. */
 enum cmd_status cmd_error(const char *address, const char *action, int err, const char *why);

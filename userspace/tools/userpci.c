@@ -6,7 +6,7 @@
 
 #include "tools/cmd.h"
 
-static const struct cmd *const cmds[] = { &cmd_list, &cmd_bind, &cmd_unbind };
+static const struct cmd *const cmds[] = { &cmd_list, &cmd_bind, &cmd_unbind, &cmd_trace };
 
 #define CMD_COUNT (sizeof(cmds) / sizeof(cmds[0]))
 
@@ -92,6 +92,18 @@ static enum cmd_status parse_option(const char *action, int option, const char *
 	case CMD_FORCE:
 		options->force = true;
 		break;
+	case CMD_DRIVER:
+		/* It becomes a part of paths in sysfs. */
+		if (!*optarg || strchr(optarg, '/'))
+			return cmd_usage(action, "not the name of a driver: ", optarg);
+		options->driver = optarg;
+		break;
+	case CMD_RECORD:
+		options->record = true;
+		break;
+	case CMD_REPLAY:
+		options->replay = true;
+		break;
 	case ':':
 		return cmd_usage(action, "a value is missing after ", word);
 	default:
@@ -103,6 +115,7 @@ static enum cmd_status parse_option(const char *action, int option, const char *
 static enum cmd_status run(const struct cmd *cmd, int argc, char **argv)
 {
 	struct cmd_options options = { 0 };
+	struct bind_env env = host;
 	int option;
 
 	opterr = 0;
@@ -122,7 +135,8 @@ static enum cmd_status run(const struct cmd *cmd, int argc, char **argv)
 	}
 	options.query.addresses = (const char *const *)argv + optind;
 	options.query.address_count = (size_t)(argc - optind);
-	return cmd->run(&host, &options);
+	env.driver = options.driver;
+	return cmd->run(&env, &options);
 }
 
 static enum cmd_status dispatch(int argc, char **argv)

@@ -597,6 +597,7 @@ const struct unic_driver unic_e1000 = {
 	.dma_bits = 64,
 	.max_descriptors = 4096,
 	.descriptor_multiple = E1000_TX_BATCH, /* the device's is 8 (13.4.27, 13.4.38) */
+	.registers = intel_e1000_registers,
 	.probe = e1000_probe,
 	.remove = e1000_remove,
 	.start = e1000_start,

@@ -96,6 +96,9 @@
 #define E1000_RA_COUNT	16
 #define E1000_RAH_AV	(1u << 31)
 
+/* Names for traces (names.c). */
+extern const struct userpci_register intel_e1000_registers[];
+
 /* A legacy descriptor of either ring: section 3.2.3 (receive) and 3.3.3 (transmit). */
 struct e1000_desc {
 	le64_t address;
