@@ -73,7 +73,7 @@ debug_configure() {
 
 # The number of files is that of 6.1.192; it only serves to tell how far it is.
 debug_compile() {
-  say "compiling: about ten minutes on two processors, once"
+  say "compiling: about twelve minutes on two processors, once"
   debug_make vmlinux modules 2>&1 | tee "$work/log" | awk -v me="$me" '
     /^  (CC|AS) / && ++n % 200 == 0 { print me ": " n " files of about 1450"; fflush() }' >&2 || {
     grep -iE -B 2 -A 5 'error' "$work/log" | tail -n 40 >&2

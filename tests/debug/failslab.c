@@ -136,10 +136,14 @@ struct trial {
 		struct userpci_uapi_irq irq;
 		struct userpci_uapi_irq_eventfd eventfd;
 		struct userpci_uapi_irq_mask irq_mask;
+		struct userpci_uapi_irq_limit irq_limit;
+		struct userpci_uapi_dma_get get;
+		struct userpci_uapi_map map;
 		struct userpci_uapi_bus_master bus_master;
 		struct userpci_uapi_reset reset;
 	} first, now; /* the argument as it is before each run */
 	void *va, *other;
+	int pipe;
 	uint64_t offset;
 	pid_t pid;
 };
@@ -291,8 +295,20 @@ TEST(failslab_queries)
 	check_edu();
 }
 
+/* Memory that is not there before it is touched. */
+static void *fresh_pages(unsigned int count)
+{
+	void *va = mmap(NULL, count * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+			0);
+
+	CHECK(va != MAP_FAILED);
+	return va;
+}
+
 TEST(failslab_dma)
 {
+	/* Linux says so when it has no memory for the file. */
+	static const int shared[] = { ENOSPC, 0 };
 	struct userpci_uapi_dma kept;
 	int fd;
 
@@ -306,8 +322,21 @@ TEST(failslab_dma)
 	     ARGUMENT(dma, dma) = { .bytes = 3 * PAGE });
 	CALL("DMA_ALLOC 1 MiB", .undo = undo_dma_alloc, .fd = fd, .command = USERPCI_DMA_ALLOC,
 	     ARGUMENT(dma, dma) = { .bytes = 1 << 20 });
+	CALL("DMA_ALLOC 5 pages CHUNKED", .undo = undo_dma_alloc, .fd = fd,
+	     .command = USERPCI_DMA_ALLOC,
+	     ARGUMENT(dma, dma) = { .kind = USERPCI_DMA_CHUNKED, .bytes = 5 * PAGE });
+	CALL("DMA_ALLOC 3 pages SHARED", .undo = undo_dma_alloc, .errors = shared, .fd = fd,
+	     .command = USERPCI_DMA_ALLOC,
+	     ARGUMENT(dma, dma) = { .kind = USERPCI_DMA_SHARED, .bytes = 3 * PAGE });
+	CALL("DMA_ALLOC 3 pages PINNED", .undo = undo_dma_alloc, .fd = fd,
+	     .command = USERPCI_DMA_ALLOC,
+	     ARGUMENT(dma, dma) = { .kind = USERPCI_DMA_PINNED,
+				    .bytes = 3 * PAGE,
+				    .address = (uintptr_t)fresh_pages(3) });
 	kept = dma_get(fd, PAGE);
-	CHECK_EQ(kept.handle, 0);
+	CHECK_EQ(kept.handle, 0); /* failures left none behind */
+	CALL("DMA_GET", .fd = fd, .command = USERPCI_DMA_GET,
+	     ARGUMENT(dma_get, get) = { .handle = kept.handle });
 	CALL("DMA_FREE", .undo = undo_dma_free, .fd = fd, .command = USERPCI_DMA_FREE,
 	     ARGUMENT(dma, dma) = { .bytes = PAGE, .handle = kept.handle });
 	close(fd);
@@ -337,6 +366,10 @@ TEST(failslab_irq)
 	CHECK_EQ(irq_set(fd, USERPCI_IRQ_MSI, 1), 0);
 	CALL("IRQ_EVENTFD", .fd = fd, .command = USERPCI_IRQ_EVENTFD,
 	     ARGUMENT(irq_eventfd, eventfd) = { .fd = eventfd(0, 0) });
+	CALL("IRQ_EVENTFD of events", .fd = fd, .command = USERPCI_IRQ_EVENTFD,
+	     ARGUMENT(irq_eventfd, eventfd) = { .vector = USERPCI_EVENTS, .fd = eventfd(0, 0) });
+	CALL("IRQ_LIMIT", .fd = fd, .command = USERPCI_IRQ_LIMIT,
+	     ARGUMENT(irq_limit, irq_limit) = { .per_second = 1000 });
 	CALL("IRQ_MASK", .fd = fd, .command = USERPCI_IRQ_MASK,
 	     ARGUMENT(irq_mask, irq_mask) = { .masked = 0 });
 	close(fd);
@@ -431,11 +464,87 @@ TEST(failslab_mmap)
 	t.offset = region_get(t.fd, 0).offset;
 	t.bytes = 1 << 20;
 	sweep("mmap of a BAR", &t);
+	t.offset = region_get(t.fd, 0).wc_offset;
+	sweep("mmap of a BAR, write-combining", &t);
 	d = dma_get(t.fd, 4 << 20);
 	t.offset = d.offset;
 	t.bytes = d.bytes;
 	sweep("mmap of a DMA buffer", &t);
+	d = (struct userpci_uapi_dma){ .size = sizeof(d),
+				       .kind = USERPCI_DMA_SHARED,
+				       .bytes = 8 * PAGE };
+	CHECK_EQ(call(t.fd, USERPCI_DMA_ALLOC, &d), 0);
+	t.offset = d.offset;
+	t.bytes = d.bytes;
+	sweep("mmap of a SHARED buffer", &t);
 	close(t.fd);
+	check_edu();
+}
+
+static int run_mmap_read_only(struct trial *t)
+{
+	t->va = mmap(NULL, t->bytes, PROT_READ, MAP_SHARED, t->fd, (off_t)t->offset);
+	return t->va == MAP_FAILED ? -errno : 0;
+}
+
+TEST(failslab_mmap_statistics)
+{
+	struct trial t = { .run = run_mmap_read_only, .undo = undo_mmap };
+	struct userpci_uapi_info info = SIZED(userpci_uapi_info);
+
+	set_up();
+	t.fd = node_own(EDU);
+	CHECK_EQ(call(t.fd, USERPCI_GET_INFO, &info), 0);
+	t.offset = info.stats_offset;
+	t.bytes = info.stats_bytes;
+	sweep("mmap of the statistics", &t);
+	t.va = map(t.fd, info.stats_offset, PAGE, PROT_READ);
+	CALL("GET_MAP", .fd = t.fd, .command = USERPCI_GET_MAP,
+	     ARGUMENT(map, map) = { .address = (uintptr_t)t.va });
+	munmap(t.va, PAGE);
+	close(t.fd);
+	check_edu();
+}
+
+/*
+ * A page of ones is made by the first load after the device has gone: here by a call that reads the
+ * memory, for a load that finds no page ends its process. EFAULT is that call's own answer.
+ */
+static int run_touch(struct trial *t)
+{
+	return write(t->pipe, t->va, 4) < 0 ? -errno : 0;
+}
+
+static void undo_touch(struct trial *t)
+{
+	CHECK_EQ(rd32(t->va, EDU_ID), UINT32_MAX);
+}
+
+static void check_gone(struct trial *t)
+{
+	struct userpci_uapi_info info = SIZED(userpci_uapi_info);
+
+	CHECK_EQ(call(t->fd, USERPCI_GET_INFO, &info), -ENODEV);
+}
+
+TEST(failslab_fault_after_removal)
+{
+	struct trial t = { run_touch, undo_touch, check_gone, .errors = NULL };
+	const char *address = device_bind(EDU);
+	int ends[2];
+
+	set_up();
+	CHECK_EQ(pipe(ends), 0);
+	t.pipe = ends[1];
+	t.fd = node_own(EDU);
+	t.va = map(t.fd, region_get(t.fd, 0).offset, PAGE, PROT_READ);
+	CHECK_EQ(rd32(t.va, EDU_ID), 0x010000ed);
+	device_unbind(address);
+	sweep("load after a removal", &t);
+	munmap(t.va, PAGE);
+	close(t.fd);
+	close(ends[0]);
+	close(ends[1]);
 	check_edu();
 }
 
