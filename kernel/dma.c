@@ -3,6 +3,7 @@
 #include <linux/dma-mapping.h>
 #include <linux/fs.h>
 #include <linux/highmem.h>
+#include <linux/iommu.h>
 #include <linux/moduleparam.h>
 #include <linux/nospec.h>
 #include <linux/pagemap.h>
@@ -104,9 +105,14 @@ struct userpci_buffer *userpci_buffer_find(struct userpci_device *u, u64 offset,
 	return buffer;
 }
 
+/* An IOMMU may forget an address later than the kernel does: the pages wait for it. */
 static void buffer_unmap(struct userpci_buffer *buffer)
 {
-	dma_unmap_sgtable(&buffer->u->pdev->dev, &buffer->sgt, DMA_BIDIRECTIONAL, 0);
+	struct device *dev = &buffer->u->pdev->dev;
+
+	dma_unmap_sgtable(dev, &buffer->sgt, DMA_BIDIRECTIONAL, 0);
+	if (userpci_iommu_translates(buffer->u))
+		iommu_flush_iotlb_all(iommu_get_domain_for_dev(dev));
 	sg_free_table(&buffer->sgt);
 }
 

@@ -1097,12 +1097,13 @@ TEST(library_irq_set_fd_beside_others)
 		e1000e_cause(&regs, i);
 	for (i = 0; i < 3; i++)
 		CHECK_EQ(readable(userpci_irq_fd(device, i), PATIENCE_MS, NULL), 1);
+	timers_expire(); /* QEMU: a throttled vector may come twice */
 	before = userpci_irq_fd(device, 2);
 	CHECK_EQ(userpci_irq_set_fd(device, 1, fd), 0);
 	CHECK_EQ(userpci_irq_fd(device, 2), before);
 	for (i = 0; i < 3; i++) {
 		CHECK_EQ(userpci_irq_wait(device, i, 0, &count), 0);
-		CHECK_EQ(count, 1);
+		CHECK(count == 1 || count == 2);
 	}
 	e1000e_cause(&regs, 1);
 	CHECK_EQ(readable(fd, PATIENCE_MS, NULL), 1);
