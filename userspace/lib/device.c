@@ -52,6 +52,7 @@ static const struct {
 	{ "vfio:", "vfio-pci", &userpci_backend_vfio },
 	{ "uio:", "uio_pci_generic", &userpci_backend_uio },
 	{ "qemu:", NULL, &userpci_backend_qtest },
+	{ "replay:", NULL, &userpci_backend_replay },
 };
 
 static const struct userpci_backend *backend_bound(const char *address)

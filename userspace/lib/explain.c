@@ -338,13 +338,27 @@ static void explain_qemu(const struct failure *f)
 			 *message ? message : strerror(-f->error));
 }
 
+/* --- Replay --- */
+
+static void explain_replay(const struct failure *f)
+{
+	if (f->error == -EINVAL || f->error == -EIO || f->error == -EPROTO)
+		snprintf(f->text, f->size, "%s: not a trace of this version; record one anew",
+			 f->given);
+	else
+		snprintf(f->text, f->size, "%s: %s", f->given, strerror(-f->error));
+}
+
 static const struct {
 	const struct userpci_backend *backend;
+	bool by_address; /* of a PCI function */
 	void (*explain)(const struct failure *failure);
 } explainers[] = {
-	{ &userpci_backend_stub, explain_stub },
-	{ &userpci_backend_vfio, explain_vfio },
-	{ &userpci_backend_uio, explain_uio },
+	{ &userpci_backend_stub, true, explain_stub },
+	{ &userpci_backend_vfio, true, explain_vfio },
+	{ &userpci_backend_uio, true, explain_uio },
+	{ &userpci_backend_qtest, false, explain_qemu },
+	{ &userpci_backend_replay, false, explain_replay },
 };
 
 const char *userpci_explain(const char *address, int error, char *text, size_t size)
@@ -357,14 +371,10 @@ const char *userpci_explain(const char *address, int error, char *text, size_t s
 	f.text = text;
 	f.size = size;
 	backend = userpci_backend_choose(&rest);
-	if (backend == &userpci_backend_qtest) {
-		explain_qemu(&f);
-		return text;
-	}
 	for (i = 0; i < sizeof(explainers) / sizeof(explainers[0]); i++) {
 		if (explainers[i].backend != backend)
 			continue;
-		if (!userpci_address_parse(rest, f.address))
+		if (!explainers[i].by_address || !userpci_address_parse(rest, f.address))
 			explainers[i].explain(&f);
 		else
 			snprintf(text, size,

@@ -11,8 +11,6 @@
 
 #include "wrap.h"
 
-#define REPLAY "replay:" /* what an address begins with that names a trace */
-
 const struct userpci_backend *userpci_backend_of(const struct userpci_device *device)
 {
 	return device->wrap ? device->wrap->inner : device->backend;
@@ -535,13 +533,7 @@ static int wrap_from_environment(struct userpci_device *device, unsigned int fla
 
 int userpci_wrap_open(struct userpci_device *device, const char *address, unsigned int flags)
 {
-	int err;
-
-	if (!strncmp(address, REPLAY, strlen(REPLAY))) {
-		device->backend = &userpci_backend_replay;
-		address += strlen(REPLAY);
-	}
-	err = device->backend->open(device, address, flags);
+	int err = device->backend->open(device, address, flags);
 	if (err)
 		return err;
 	device->info.backend = device->backend->name;
