@@ -26,6 +26,7 @@
 #include <unistd.h>
 
 #include "backend.h"
+#include "host.h"
 #include "qtest.h"
 
 /* Of the doorbell device (QEMU: docs/specs/ivshmem-spec). MSI has 16 bits of data: peer 0. */
@@ -821,20 +822,6 @@ static int qtest_irq_enable(struct userpci_device *device, unsigned int kind, un
 	return err;
 }
 
-/* Where /proc is not mounted it is believed. */
-static bool is_eventfd(int fd)
-{
-	char path[32], target[32];
-	ssize_t n;
-
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	n = readlink(path, target, sizeof(target) - 1);
-	if (n < 0)
-		return true;
-	target[n] = '\0';
-	return !strcmp(target, "anon_inode:[eventfd]");
-}
-
 static int qtest_irq_eventfd(struct userpci_device *device, unsigned int vector, int fd)
 {
 	struct qtest_state *s = state_of(device);
@@ -848,7 +835,7 @@ static int qtest_irq_eventfd(struct userpci_device *device, unsigned int vector,
 	own = fd == v->handed;
 	v->handed = -1; /* the number may soon be another's */
 	if (!own) {
-		if (!is_eventfd(fd))
+		if (userpci_eventfd_check(fd))
 			return -EINVAL;
 		copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
 		if (copy < 0)

@@ -255,26 +255,12 @@ void userpci_wrap_irq_disable(struct userpci_device *device)
 	userpci_wrap_leave(wrap, USERPCI_RECORD(USERPCI_RECORD_IRQ_DISABLE, 1));
 }
 
-/* The inner backend, who would say so, never sees it. Where /proc is not mounted it is believed. */
-static bool is_eventfd(int fd)
-{
-	char path[32], target[32];
-	ssize_t n;
-
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	n = readlink(path, target, sizeof(target) - 1);
-	if (n < 0)
-		return true;
-	target[n] = '\0';
-	return !strcmp(target, "anon_inode:[eventfd]");
-}
-
 static int target_set(struct userpci_wrap *wrap, unsigned int vector, int fd)
 {
 	struct userpci_wrap_vector *v = &wrap->vectors[vector];
 	int copy;
 
-	if (!is_eventfd(fd))
+	if (userpci_eventfd_check(fd))
 		return -EINVAL;
 	copy = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
 	if (copy < 0)
