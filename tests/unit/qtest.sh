@@ -85,6 +85,7 @@ want_silence() {
 
 # Starts a program that has a device open until it is told to end; sets $pid.
 start_holder() {
+  : >"$work/out" # of the one before, which said the same
   (cd "$work/empty" && exec setsid "$work/bin/unic" echo qemu:e1000 --ip 192.0.2.1 \
     >"$work/out" 2>"$work/err" </dev/null) &
   pid=$!
