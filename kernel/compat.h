@@ -129,6 +129,15 @@ static inline bool userpci_obtained_wc(struct vm_area_struct *vma)
 #endif
 }
 
+/* One access of 64 bits. A kernel of 32 bits has none: there no width is above a long's. */
+#ifdef CONFIG_64BIT
+#define userpci_readq  readq
+#define userpci_writeq writeq
+#else
+#define userpci_readq  readl
+#define userpci_writeq writel
+#endif
+
 /* The largest order that alloc_pages() serves. */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 4, 0)
 #define USERPCI_MAX_ORDER (MAX_ORDER - 1)

@@ -145,11 +145,9 @@ void userpci_access(void __iomem *reg, unsigned int width, u64 *value, bool writ
 	case 2:
 		ACCESS(ioread16, iowrite16);
 		break;
-#ifdef CONFIG_64BIT
 	case 8:
-		ACCESS(readq, writeq);
+		ACCESS(userpci_readq, userpci_writeq);
 		break;
-#endif
 	default:
 		ACCESS(ioread32, iowrite32);
 	}
