@@ -131,6 +131,26 @@ test_panic() {
     grep -q 'Kernel panic' "$work/dmesg" || echo 'not saved by --dmesg')"
 }
 
+# A kernel that panics before anything of the run's own has begun is booted again, but not for ever.
+test_panic_in_boot() {
+  local qemu=${QEMU:-qemu-system-x86_64}
+  run --append 'rdinit=/none root=/none' -- true
+  report panic_in_boot "$(want_status 125)$(want_text err 'Kernel panic - not syncing')$(
+    [ "$(grep -c 'booting again' "$work/err")" = 2 ] || echo 'not booted three times')"
+  cat >"$work/qemu" <<QEMU
+#!/bin/bash
+arguments=("\$@")
+if [[ "\$*" = *USERPCI_RUN=\"/* ]] && mkdir "$work/fell"; then
+  arguments=("\${arguments[@]/#*USERPCI_RUN=*/console=ttyS0 panic=-1 rdinit=/none root=/none}")
+fi
+exec "$qemu" "\${arguments[@]}"
+QEMU
+  chmod +x "$work/qemu"
+  QEMU=$work/qemu run --accel tcg -- echo came up
+  report panic_in_one_boot "$(want_status 0)$(want_text out 'came up')$(
+    [ "$(grep -c 'booting again' "$work/err")" = 1 ] || echo 'not booted twice')"
+}
+
 test_kernel_fault() {
   run --dmesg "$work/dmesg" -- sh -c 'echo "WARNING: planted" >/dev/kmsg; exit 3'
   report kernel_fault "$(want_status 126)$(want_text err 'WARNING: planted')$(
@@ -227,6 +247,7 @@ test_environment
 test_large_output
 test_time_limit
 test_panic
+test_panic_in_boot
 test_kernel_fault
 test_host_files
 test_modprobe
