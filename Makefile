@@ -35,6 +35,7 @@ EDU_SRC := userspace/examples/edu.c
 UNIT_SRC := $(wildcard tests/unit/*.c)
 UAPI_SRC := $(wildcard tests/uapi/*.c)
 DEBUG_SRC := $(wildcard tests/debug/*.c)
+SUITE_SRC := $(addprefix tests/suite/,suite.c each.c edu.c others.c nic.c kernel.c)
 NIC_TEST_SRC := $(wildcard tests/nic/*.c)
 # In the order in which they run: after lockdown.c the machine is not what it was.
 CONFORMANCE_SRC := $(patsubst %,tests/conformance/%.c,rows subject vfio memory maps registers \
@@ -45,9 +46,10 @@ LIBUSERPCI := $(O)/lib/libuserpci.a
 LIBUNIC := $(O)/lib/libunic.a
 SHARED := $(O)/lib/libuserpci.so $(O)/lib/libunic.so
 TOOLS := $(O)/bin/userpci $(O)/bin/unic $(O)/bin/edu
+SUITE := $(O)/tests/suite/suite
 UNIT := $(patsubst tests/%.c,$(O)/tests/%,$(UNIT_SRC))
 UAPI := $(O)/tests/uapi/uapi $(O)/tests/uapi/uapi32
-GUEST := $(UAPI) $(O)/tests/debug/debug $(O)/tests/backends/backends \
+GUEST := $(UAPI) $(O)/tests/debug/debug $(SUITE) \
 	$(patsubst tests/%.c,$(O)/tests/%,$(NIC_TEST_SRC))
 CONFORMANCE := $(O)/tests/conformance/conformance $(O)/tests/conformance/conformance32
 
@@ -127,6 +129,7 @@ $(O)/tests/uapi/uapi: $(call obj,$(UAPI_SRC))
 $(O)/tests/uapi/uapi: LIBS := -pthread
 $(O)/tests/debug/debug: $(call obj,$(DEBUG_SRC) tests/uapi/support.c)
 $(O)/tests/debug/debug: LIBS := -pthread
+$(SUITE): $(call obj,$(SUITE_SRC))
 # The same suite, and the library in it, as a 32-bit program.
 $(O)/tests/uapi/uapi32: $(patsubst %.c,$(O)/obj32/%.o,$(UAPI_SRC) $(LIB_SRC))
 $(O)/tests/uapi/uapi32: LIBS := -m32 -static -pthread
@@ -134,7 +137,7 @@ $(O)/tests/conformance/conformance: $(call obj,$(CONFORMANCE_SRC))
 $(O)/tests/conformance/conformance: LIBS := -pthread
 $(O)/tests/conformance/conformance32: $(CONFORMANCE_SRC:%.c=$(O)/obj32/%.o)
 $(O)/tests/conformance/conformance32: LIBS := -m32 -static -pthread
-$(UNIT) $(filter-out $(UAPI) %/debug,$(GUEST)): $(O)/tests/%: $(O)/obj/tests/%.o
+$(UNIT) $(filter-out $(UAPI) $(SUITE) %/debug,$(GUEST)): $(O)/tests/%: $(O)/obj/tests/%.o
 $(TOOLS) $(UNIT) $(GUEST) $(CONFORMANCE):
 	$(say) LD $@
 	@mkdir -p $(@D)

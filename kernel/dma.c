@@ -105,12 +105,18 @@ struct userpci_buffer *userpci_buffer_find(struct userpci_device *u, u64 offset,
 	return buffer;
 }
 
+/*
+ * Memory that needs cache maintenance is refused, so none is asked for: the caller may have pinned
+ * the same page in several buffers.
+ */
+#define MAP_ATTRS DMA_ATTR_SKIP_CPU_SYNC
+
 /* An IOMMU may forget an address later than the kernel does: the pages wait for it. */
 static void buffer_unmap(struct userpci_buffer *buffer)
 {
 	struct device *dev = &buffer->u->pdev->dev;
 
-	dma_unmap_sgtable(dev, &buffer->sgt, DMA_BIDIRECTIONAL, 0);
+	dma_unmap_sgtable(dev, &buffer->sgt, DMA_BIDIRECTIONAL, MAP_ATTRS);
 	if (userpci_iommu_translates(buffer->u))
 		iommu_flush_iotlb_all(iommu_get_domain_for_dev(dev));
 	sg_free_table(&buffer->sgt);
@@ -162,7 +168,7 @@ static int buffer_map(struct userpci_buffer *buffer)
 					buffer->bytes, GFP_KERNEL_ACCOUNT);
 	if (err)
 		return err;
-	if (dma_map_sgtable(dev, &buffer->sgt, DMA_BIDIRECTIONAL, 0)) {
+	if (dma_map_sgtable(dev, &buffer->sgt, DMA_BIDIRECTIONAL, MAP_ATTRS)) {
 		sg_free_table(&buffer->sgt);
 		return -ENOMEM;
 	}

@@ -57,6 +57,7 @@ struct userpci_vector {
 	unsigned long since; /* jiffies */
 	int irq;
 	bool masked;
+	bool missed; /* interrupts came while there was no eventfd */
 	char name[32];
 };
 

@@ -16,6 +16,8 @@ static irqreturn_t deliver(struct userpci_vector *v)
 	atomic_inc(&u->interrupts);
 	if (eventfd)
 		userpci_eventfd_signal(eventfd);
+	else
+		WRITE_ONCE(v->missed, true);
 	if (wq_has_sleeper(&u->wait))
 		wake_up_interruptible(&u->wait);
 	return IRQ_HANDLED;
@@ -174,6 +176,9 @@ static int vectors_enable(struct userpci_device *u, unsigned int kind, unsigned 
 		pci_free_irq_vectors(u->pdev);
 		return -ENOMEM;
 	}
+	/* Silent until it is heard: a line that is up early is lost on some interrupt controllers. */
+	if (kind == USERPCI_IRQ_INTX)
+		pci_intx(u->pdev, 0);
 	for (i = 0; i < count; i++) {
 		err = vector_request(u, i);
 		if (err) {
@@ -229,7 +234,7 @@ int userpci_irq_eventfd(struct userpci_file *uf, void *arg)
 	struct userpci_uapi_irq_eventfd *a = arg;
 	struct userpci_device *u = uf->u;
 	struct userpci_vector *v = vector_get(u, a->vector);
-	struct eventfd_ctx *eventfd = NULL;
+	struct eventfd_ctx *eventfd = NULL, *old;
 
 	if ((!v && a->vector != USERPCI_EVENTS) || a->fd < -1 || a->reserved)
 		return -EINVAL;
@@ -242,12 +247,13 @@ int userpci_irq_eventfd(struct userpci_file *uf, void *arg)
 		userpci_events_to(u, eventfd);
 		return 0;
 	}
-	eventfd = xchg(&v->eventfd, eventfd);
-	if (eventfd) {
-		/* A handler on another CPU may hold the old one. */
-		synchronize_irq(v->irq);
-		eventfd_ctx_put(eventfd);
-	}
+	old = xchg(&v->eventfd, eventfd);
+	/* A handler on another CPU may hold the old one, or have found none. */
+	synchronize_irq(v->irq);
+	if (old)
+		eventfd_ctx_put(old);
+	if (eventfd && xchg(&v->missed, false))
+		userpci_eventfd_signal(eventfd);
 	return 0;
 }
 

@@ -241,7 +241,8 @@ struct userpci_uapi_irq {
 
 /*
  * USERPCI_IRQ_EVENTFD - the eventfd that a vector adds 1 to; fd -1 takes it away. Other vectors go
- * on. As vector, USERPCI_EVENTS is the eventfd for the device's events. Owner.
+ * on. Interrupts that came while it had none add 1 to the next. As vector, USERPCI_EVENTS is the
+ * eventfd for the device's events. Owner.
  * EINVAL: vector not enabled, or not an eventfd; EBADF: not a descriptor.
  */
 #define USERPCI_IRQ_EVENTFD _IO(USERPCI_IOC_TYPE, 9)

@@ -66,6 +66,61 @@ TEST(irq_msi_eventfd)
 	close(fd);
 }
 
+/* A device may be faster than its driver: between the enabling and the eventfd. */
+TEST(irq_before_the_eventfd)
+{
+	int fd = node_own(EDU), event = new_eventfd(), i;
+	void *regs = edu_map(fd);
+
+	CHECK_EQ(bus_master(fd, 1), 0);
+	CHECK_EQ(irq_set(fd, USERPCI_IRQ_MSI, 1), 0);
+	for (i = 0; i < 3; i++) {
+		edu_raise(regs, 1);
+		edu_ack(regs);
+	}
+	CHECK_EQ(irq_eventfd(fd, 0, event), 0);
+	CHECK_EQ(taken(event), 1);
+	CHECK_EQ(irq_eventfd(fd, 0, -1), 0);
+	CHECK_EQ(irq_eventfd(fd, 0, event), 0);
+	CHECK(quiet(event));
+	/* It is forgotten when the vectors are enabled anew. */
+	CHECK_EQ(irq_eventfd(fd, 0, -1), 0);
+	edu_raise(regs, 1);
+	edu_ack(regs);
+	CHECK(quiet(event));
+	CHECK_EQ(irq_set(fd, USERPCI_IRQ_MSI, 1), 0);
+	CHECK_EQ(irq_eventfd(fd, 0, event), 0);
+	CHECK(quiet(event));
+	close(event);
+	munmap(regs, 1 << 20);
+	close(fd);
+}
+
+/* A line that was left up by the owner before is an interrupt for the next, each time. */
+TEST(irq_intx_is_up_when_enabled)
+{
+	int fd = node_own(EDU), event = new_eventfd(), i;
+	void *regs = edu_map(fd);
+
+	edu_raise(regs, 1);
+	for (i = 0; i < 20; i++) {
+		CHECK_EQ(irq_set(fd, USERPCI_IRQ_INTX, 1), 0);
+		CHECK_EQ(irq_eventfd(fd, 0, event), 0);
+		CHECK_EQ(taken(event), 1);
+		munmap(regs, 1 << 20);
+		close(fd);
+		fd = node_own(EDU);
+		regs = edu_map(fd);
+	}
+	edu_ack(regs);
+	CHECK_EQ(irq_set(fd, USERPCI_IRQ_INTX, 1), 0);
+	CHECK_EQ(irq_eventfd(fd, 0, event), 0);
+	CHECK(quiet(event));
+	close(event);
+	munmap(regs, 1 << 20);
+	close(fd);
+}
+
 /* What came while a vector was masked is delivered when it is unmasked. */
 TEST(irq_msi_mask)
 {

@@ -312,39 +312,6 @@ static struct userpci_region mapped(const struct userpci_region *region, const s
 	return r;
 }
 
-static uint64_t mapped_read(const struct userpci_region *region, uint64_t offset,
-			    unsigned int width)
-{
-	switch (width) {
-	case 1:
-		return userpci_read8(region, offset);
-	case 2:
-		return userpci_read16(region, offset);
-	case 4:
-		return userpci_read32(region, offset);
-	default:
-		return userpci_read64(region, offset);
-	}
-}
-
-static void mapped_write(const struct userpci_region *region, uint64_t offset, unsigned int width,
-			 uint64_t value)
-{
-	switch (width) {
-	case 1:
-		userpci_write8(region, offset, (uint8_t)value);
-		break;
-	case 2:
-		userpci_write16(region, offset, (uint16_t)value);
-		break;
-	case 4:
-		userpci_write32(region, offset, (uint32_t)value);
-		break;
-	default:
-		userpci_write64(region, offset, value);
-	}
-}
-
 static int uio_region_read(const struct userpci_region *region, uint64_t offset, unsigned int width,
 			   uint64_t *value)
 {
@@ -354,10 +321,7 @@ static int uio_region_read(const struct userpci_region *region, uint64_t offset,
 
 	if (err || bar->flags & USERPCI_REGION_IO)
 		return err ?: userpci_file_read(bar->fd, offset, width, value);
-	if (!r.va)
-		return -EOPNOTSUPP;
-	*value = mapped_read(&r, offset, width);
-	return 0;
+	return r.va ? userpci_mapped_read(&r, offset, width, value) : -EOPNOTSUPP;
 }
 
 static int uio_region_write(const struct userpci_region *region, uint64_t offset,
@@ -369,10 +333,7 @@ static int uio_region_write(const struct userpci_region *region, uint64_t offset
 
 	if (err || bar->flags & USERPCI_REGION_IO)
 		return err ?: userpci_file_write(bar->fd, offset, width, value);
-	if (!r.va)
-		return -EOPNOTSUPP;
-	mapped_write(&r, offset, width, value);
-	return 0;
+	return r.va ? userpci_mapped_write(&r, offset, width, value) : -EOPNOTSUPP;
 }
 
 static int uio_region_huge(const struct userpci_region *region)

@@ -360,6 +360,16 @@ static void tell_missed(struct userpci_device *device, int fd)
 		(void)eventfd_write(fd, 1);
 }
 
+/*
+ * The kernel lets the line up before it listens, and an interrupt controller may not look again
+ * (QEMU's does not): up once more.
+ */
+static void lift_line(const struct vfio_state *s)
+{
+	(void)irq_set(s, USERPCI_IRQ_INTX, VFIO_IRQ_SET_ACTION_MASK, 0, 1, NULL);
+	(void)irq_set(s, USERPCI_IRQ_INTX, VFIO_IRQ_SET_ACTION_UNMASK, 0, 1, NULL);
+}
+
 static int vfio_irq_eventfd(struct userpci_device *device, unsigned int vector, int fd)
 {
 	const struct vfio_state *s = state_of(device);
@@ -372,8 +382,10 @@ static int vfio_irq_eventfd(struct userpci_device *device, unsigned int vector, 
 	copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
 	if (copy < 0)
 		return -errno;
-	/* A message's vector that is masked is connected when it is unmasked. */
-	err = v->masked ? userpci_eventfd_check(copy) : vector_connect(s, vector, copy);
+	/* The kernel would end the old connection first. One of a masked message is made later. */
+	err = userpci_eventfd_check(copy);
+	if (!err && !v->masked)
+		err = vector_connect(s, vector, copy);
 	if (err) {
 		close(copy);
 		return err;
@@ -381,6 +393,8 @@ static int vfio_irq_eventfd(struct userpci_device *device, unsigned int vector, 
 	if (v->fd >= 0) {
 		close(v->fd);
 		tell_missed(device, copy);
+	} else if (s->irq_kind == USERPCI_IRQ_INTX) {
+		lift_line(s);
 	}
 	v->fd = copy;
 	return 0;

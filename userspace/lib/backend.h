@@ -139,6 +139,14 @@ bool userpci_config_may_write(struct userpci_device *device, unsigned int offset
 /* Completes "DDDD:BB:DD.F" or "BB:DD.F" in address[16]. -EINVAL: it is neither. */
 int userpci_address_parse(const char *text, char *address);
 
+/* -ERANGE, -EINVAL: not an access of 1, 2, 4 or 8 bytes inside a region. */
+int userpci_access_check(const struct userpci_region *region, uint64_t offset, unsigned int width);
+/* Such an access to a region with a va. */
+int userpci_mapped_read(const struct userpci_region *region, uint64_t offset, unsigned int width,
+			uint64_t *value);
+int userpci_mapped_write(const struct userpci_region *region, uint64_t offset, unsigned int width,
+			 uint64_t value);
+
 /* Notes a map for userpci_close(); -ENOMEM. */
 int userpci_mapping_add(struct userpci_device *device, void *va, uint64_t size);
 /* Unmaps it and forgets it. */

@@ -147,13 +147,6 @@ int userpci_file_write(int fd, uint64_t at, unsigned int width, uint64_t value)
 	return n == (ssize_t)width ? 0 : -ERANGE;
 }
 
-int userpci_access_check(const struct userpci_region *region, uint64_t offset, unsigned int width)
-{
-	if (offset >= region->size || width > region->size - offset)
-		return -ERANGE;
-	return offset % width || (region->flags & USERPCI_REGION_IO && width > 4) ? -EINVAL : 0;
-}
-
 /* --- Configuration space --- */
 
 /* A function that has left its slot answers with ones. */

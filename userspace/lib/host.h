@@ -59,8 +59,6 @@ struct userpci_host {
 /* Reads or writes exactly `width` bytes; little-endian. -ERANGE: the file ends before. */
 int userpci_file_read(int fd, uint64_t at, unsigned int width, uint64_t *value);
 int userpci_file_write(int fd, uint64_t at, unsigned int width, uint64_t value);
-/* -ERANGE, -EINVAL: not an access inside a region. */
-int userpci_access_check(const struct userpci_region *region, uint64_t offset, unsigned int width);
 
 /* These are entries of the backend table. */
 int userpci_host_config_read(struct userpci_device *device, unsigned int offset, unsigned int width,

@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <userpci/mmio.h>
 #include <userpci/userpci.h>
 
 #include "backend.h"
@@ -61,19 +62,81 @@ int userpci_region_huge(const struct userpci_region *region)
 	return region->va ? region->device->backend->region_huge(region) : -EINVAL;
 }
 
+/* --- Access by call --- */
+
+int userpci_access_check(const struct userpci_region *region, uint64_t offset, unsigned int width)
+{
+	if (width != 1 && width != 2 && width != 4 && width != 8)
+		return -EINVAL;
+	if (offset >= region->size || width > region->size - offset)
+		return -ERANGE;
+	return offset % width || (region->flags & USERPCI_REGION_IO && width > 4) ? -EINVAL : 0;
+}
+
+int userpci_mapped_read(const struct userpci_region *region, uint64_t offset, unsigned int width,
+			uint64_t *value)
+{
+	int err = userpci_access_check(region, offset, width);
+
+	if (err)
+		return err;
+	switch (width) {
+	case 1:
+		*value = userpci_read8(region, offset);
+		break;
+	case 2:
+		*value = userpci_read16(region, offset);
+		break;
+	case 4:
+		*value = userpci_read32(region, offset);
+		break;
+	default:
+		*value = userpci_read64(region, offset);
+	}
+	return 0;
+}
+
+int userpci_mapped_write(const struct userpci_region *region, uint64_t offset, unsigned int width,
+			 uint64_t value)
+{
+	int err = userpci_access_check(region, offset, width);
+
+	if (err)
+		return err;
+	switch (width) {
+	case 1:
+		userpci_write8(region, offset, (uint8_t)value);
+		break;
+	case 2:
+		userpci_write16(region, offset, (uint16_t)value);
+		break;
+	case 4:
+		userpci_write32(region, offset, (uint32_t)value);
+		break;
+	default:
+		userpci_write64(region, offset, value);
+	}
+	return 0;
+}
+
 uint64_t userpci_region_read(const struct userpci_region *region, uint64_t offset,
 			     unsigned int width)
 {
 	uint64_t value;
+	int err;
 
-	if (!region->device || region->device->backend->region_read(region, offset, width, &value))
+	if (!region->device)
 		return UINT64_MAX;
-	return value;
+	err = region->va ? userpci_mapped_read(region, offset, width, &value)
+			 : region->device->backend->region_read(region, offset, width, &value);
+	return err ? UINT64_MAX : value;
 }
 
 void userpci_region_write(const struct userpci_region *region, uint64_t offset, unsigned int width,
 			  uint64_t value)
 {
-	if (region->device)
+	if (region->device && region->va)
+		(void)userpci_mapped_write(region, offset, width, value);
+	else if (region->device)
 		(void)region->device->backend->region_write(region, offset, width, value);
 }

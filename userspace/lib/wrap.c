@@ -170,63 +170,18 @@ static const struct userpci_region *inner_region(struct userpci_wrap *wrap,
 	return map && map->region.va ? &map->region : region;
 }
 
-static int check_access(const struct userpci_region *region, uint64_t offset, unsigned int width)
-{
-	if (offset >= region->size || width > region->size - offset)
-		return -ERANGE;
-	return offset % width ? -EINVAL : 0;
-}
-
 int userpci_wrap_raw_read(const struct userpci_wrap *wrap, const struct userpci_region *region,
 			  uint64_t offset, unsigned int width, uint64_t *value)
 {
-	int err;
-
-	if (!region->va)
-		return wrap->inner->region_read(region, offset, width, value);
-	err = check_access(region, offset, width);
-	if (err)
-		return err;
-	switch (width) {
-	case 1:
-		*value = userpci_read8(region, offset);
-		break;
-	case 2:
-		*value = userpci_read16(region, offset);
-		break;
-	case 4:
-		*value = userpci_read32(region, offset);
-		break;
-	default:
-		*value = userpci_read64(region, offset);
-	}
-	return 0;
+	return region->va ? userpci_mapped_read(region, offset, width, value)
+			  : wrap->inner->region_read(region, offset, width, value);
 }
 
 int userpci_wrap_raw_write(const struct userpci_wrap *wrap, const struct userpci_region *region,
 			   uint64_t offset, unsigned int width, uint64_t value)
 {
-	int err;
-
-	if (!region->va)
-		return wrap->inner->region_write(region, offset, width, value);
-	err = check_access(region, offset, width);
-	if (err)
-		return err;
-	switch (width) {
-	case 1:
-		userpci_write8(region, offset, (uint8_t)value);
-		break;
-	case 2:
-		userpci_write16(region, offset, (uint16_t)value);
-		break;
-	case 4:
-		userpci_write32(region, offset, (uint32_t)value);
-		break;
-	default:
-		userpci_write64(region, offset, value);
-	}
-	return 0;
+	return region->va ? userpci_mapped_write(region, offset, width, value)
+			  : wrap->inner->region_write(region, offset, width, value);
 }
 
 static uint64_t all_ones(unsigned int width)

@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: MIT */
+/* Which backend and which devices, and what all tests use. */
+#include "suite.h"
+
+#include <dirent.h>
+
+#define LIMIT_S 120 /* a test that hangs is killed */
+
+static const struct {
+	const char *name, *open, *id; /* for a private QEMU; and on a bus */
+} models[SUITE_MODELS] = {
+	{ "edu", "qemu:edu", "1234:11e8" },
+	{ "pci-testdev", "qemu:pci-testdev,membar=1M", "1b36:0005" },
+	{ "e1000", "qemu:e1000", "8086:100e" },
+	{ "e1000e", "qemu:e1000e", "8086:10d3" },
+	{ "nvme", "qemu:nvme,serial=0", "1b36:0010" },
+	{ "virtio-net", "qemu:virtio-net-pci", "1af4:1000" },
+};
+
+const char *suite_backend_name(void)
+{
+	const char *name = getenv("USERPCI_BACKEND");
+
+	return name ? name : "qemu";
+}
+
+unsigned int suite_backend(void)
+{
+	static const char *const names[] = { "qemu", "stub", "vfio", "uio" };
+	unsigned int i;
+
+	for (i = 0; i < 4; i++)
+		if (!strcmp(suite_backend_name(), names[i]))
+			return 1u << i;
+	fprintf(stderr, "USERPCI_BACKEND=%s: no such backend\n", suite_backend_name());
+	exit(2);
+}
+
+void suite_add(unsigned int backends, struct harness_test *test)
+{
+	if (!(backends & suite_backend()))
+		return;
+	*harness.last = test;
+	harness.last = &test->next;
+}
+
+void suite_add_each(struct harness_test *tests, const char *title, void (*run)(void))
+{
+	unsigned int i;
+	char *name;
+
+	for (i = 0; i < SUITE_MODELS; i++) {
+		if (asprintf(&name, "%s/%s", models[i].name, title) < 0)
+			abort();
+		tests[i].name = name;
+		tests[i].run = run;
+		suite_add(~0u, &tests[i]);
+	}
+}
+
+static unsigned int index_of(const char *model)
+{
+	size_t length = strcspn(model, "/");
+	unsigned int i;
+
+	for (i = 0; i < SUITE_MODELS; i++)
+		if (strlen(models[i].name) == length && !strncmp(models[i].name, model, length))
+			return i;
+	HARNESS_FAIL("%s: no such model", model);
+}
+
+const char *suite_model(void)
+{
+	return models[index_of(harness.running->name)].name;
+}
+
+static unsigned int read_id(const char *address, const char *file)
+{
+	unsigned int id = 0;
+	char path[300];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/%s", address, file);
+	f = fopen(path, "r");
+	CHECK(f && fscanf(f, "%x", &id) == 1);
+	fclose(f);
+	return id;
+}
+
+/* The n-th of the machine with that vendor:device, in the order of the bus. */
+static const char *find(const char *id, unsigned int n)
+{
+	static char found[16];
+	struct dirent **list;
+	int count = scandir("/sys/bus/pci/devices", &list, NULL, alphasort), i;
+	char own_id[16];
+
+	found[0] = 0;
+	for (i = 0; i < count; i++) {
+		const char *address = list[i]->d_name;
+
+		if (address[0] != '.') {
+			snprintf(own_id, sizeof(own_id), "%04x:%04x", read_id(address, "vendor"),
+				 read_id(address, "device"));
+			if (!strcmp(own_id, id) && !n--)
+				snprintf(found, sizeof(found), "%.15s", address);
+		}
+		free(list[i]);
+	}
+	free(list);
+	if (!found[0])
+		HARNESS_FAIL("the machine has no %s", id);
+	return found;
+}
+
+const char *suite_address(const char *model)
+{
+	unsigned int i = index_of(model);
+
+	return suite_backend() == QEMU ? models[i].open : find(models[i].id, 0);
+}
+
+const char *suite_second(const char *model)
+{
+	return find(models[index_of(model)].id, 1);
+}
+
+struct userpci_device *own(const char *model)
+{
+	const char *address = suite_address(model);
+	struct userpci_device *device;
+	char why[256];
+	int err;
+
+	alarm(LIMIT_S);
+	err = userpci_open(address, 0, &device);
+	if (err == -ENOENT && suite_backend() == QEMU)
+		SKIP("there is no QEMU; run scripts/setup guest");
+	if (err)
+		HARNESS_FAIL("%s: %s", address, userpci_explain(address, err, why, sizeof(why)));
+	return device;
+}
+
+struct userpci_region map(struct userpci_device *device, unsigned int index)
+{
+	struct userpci_region region;
+
+	CHECK_EQ(userpci_region_map(device, index, &region), 0);
+	return region;
+}
+
+uint32_t config(struct userpci_device *device, unsigned int offset, unsigned int width)
+{
+	uint32_t value;
+
+	CHECK_EQ(userpci_config_read(device, offset, width, &value), 0);
+	return value;
+}
+
+bool is_bus_master(struct userpci_device *device)
+{
+	return config(device, PCI_COMMAND, 2) & PCI_COMMAND_MASTER;
+}
+
+/* What QEMU's device did before is complete when a read is; elsewhere, only time tells. */
+bool is_quiet(struct userpci_device *device, unsigned int vector)
+{
+	int64_t time_us = suite_backend() == QEMU ? 0 : SHORT;
+
+	(void)config(device, PCI_VENDOR_ID, 4);
+	return userpci_irq_wait(device, vector, time_us, NULL) == -ETIMEDOUT;
+}
+
+bool is_zero(const struct userpci_dma *dma)
+{
+	const char *va = dma->va;
+
+	return !va[0] && !memcmp(va, va + 1, dma->size - 1);
+}
+
+void pause_us(long us)
+{
+	const struct timespec time = { us / SECOND, us % SECOND * 1000 };
+
+	nanosleep(&time, NULL);
+}
+
+unsigned int count_fds(void)
+{
+	unsigned int n = 0;
+	int fd;
+
+	for (fd = 0; fd < 1024; fd++)
+		n += fcntl(fd, F_GETFD) >= 0;
+	return n;
+}
+
+int wait_child(pid_t pid)
+{
+	int status;
+
+	CHECK_EQ(waitpid(pid, &status, 0), pid);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+void kill_while(void (*body)(const char *model), const char *model)
+{
+	int ready[2];
+	pid_t child;
+	char byte;
+
+	CHECK_EQ(pipe(ready), 0);
+	child = fork();
+	CHECK(child >= 0);
+	if (!child) {
+		body(model);
+		CHECK_EQ(write(ready[1], "", 1), 1);
+		for (;;)
+			pause();
+	}
+	close(ready[1]);
+	CHECK_EQ(read(ready[0], &byte, 1), 1);
+	close(ready[0]);
+	kill(child, SIGKILL);
+	CHECK_EQ(wait_child(child), 128 + SIGKILL);
+}
+
+TEST_MAIN
