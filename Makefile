@@ -55,6 +55,7 @@ CONFORMANCE := $(O)/tests/conformance/conformance $(O)/tests/conformance/conform
 
 .PHONY: conformance
 .PHONY: all help lib tools module demo test test-debug test-kernels quick check tests install clean
+.PHONY: sanitized units
 all: lib tools module
 
 help:
@@ -64,7 +65,7 @@ help:
 	@echo 'make test-debug the module under KASAN, lockdep, failslab (first builds a kernel)'
 	@echo 'make test-kernels the module on the newest kernel, 7.2, from Debian sid'
 	@echo 'make conformance what userpci, UIO, VFIO and sysfs allow, as a table'
-	@echo 'make quick      the unit tests alone'
+	@echo 'make quick      the tests that need no guest, under ASan and UBSan, in seconds'
 	@echo 'make check      layout, style, static analysis'
 	@echo 'make lib, tools, module'
 	@echo 'make install    to $$(DESTDIR)$$(prefix), without the module'
@@ -156,6 +157,7 @@ demo:
 test:
 	$(Q)scripts/setup build guest check
 	$(Q)$(MAKE) --no-print-directory module KERNEL=6.12
+	$(Q)$(MAKE) --no-print-directory sanitized
 	$(Q)$(MAKE) --no-print-directory lib tools tests module KERNEL=6.1
 	$(Q)O='$(abspath $(O))' tests/run
 
@@ -179,8 +181,16 @@ check:
 	$(Q)scripts/setup build guest check
 	$(Q)scripts/check
 
-quick: $(UNIT)
-	$(Q)O='$(abspath $(O))' tests/run unit
+# Under the sanitizers, as an ordinary user: what to run on each save.
+SANITIZE := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined \
+	-fno-sanitize-recover=undefined
+sanitized:
+	+$(Q)$(MAKE) --no-print-directory O='$(O)/sanitized' CFLAGS='$(SANITIZE)' units
+
+quick: sanitized
+	$(Q)O='$(abspath $(O))' tests/run quick
+
+units: $(UNIT) $(SUITE)
 
 install: lib tools
 	install -d $(DESTDIR)$(prefix)/bin $(DESTDIR)$(prefix)/lib/pkgconfig

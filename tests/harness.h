@@ -18,6 +18,8 @@
  * argument it runs only the tests whose name contains it. Tests run in the order of the file; one
  * program may have several files, and TEST_MAIN in one of them.
  *
+ * $TEST_JOBS tests run at once (default: 1), where they share nothing.
+ *
  * Each test runs in a process of its own, so that what it leaves open or mapped is nobody else's
  * trouble, and a crash is a failure of that test alone. A check may be in a function that a test
  * calls, and in a child that it forks: one that fails ends the child with status 1. Not in a
@@ -37,6 +39,7 @@ struct harness_test {
 	const char *name;
 	void (*run)(void);
 	struct harness_test *next;
+	pid_t pid;
 };
 
 struct harness {
@@ -49,7 +52,7 @@ extern struct harness harness; /* TEST_MAIN defines it */
 
 #define TEST(title)                                                                \
 	static void test_##title(void);                                            \
-	static struct harness_test entry_##title = { #title, test_##title, NULL }; \
+	static struct harness_test entry_##title = { .name = #title, .run = test_##title }; \
 	__attribute__((constructor)) static void add_##title(void)                 \
 	{                                                                          \
 		*harness.last = &entry_##title;                                    \
@@ -109,41 +112,61 @@ __attribute__((noreturn, format(printf, 4, 5))) static inline void harness_end(
 	_exit(file ? 1 : 0);
 }
 
-/* Returns whether the test failed. */
-static inline int harness_run_one(const struct harness_test *test)
+static inline void harness_start(struct harness_test *test)
 {
-	int status = 0;
-	pid_t pid;
-
 	harness.running = test;
-	pid = fork();
-	if (!pid) {
-		harness.pid = getpid();
-		test->run();
-		if (getpid() == harness.pid)
-			printf("ok %s\n", test->name);
-		fflush(stdout);
-		/* By exit, so that a leak checker has its say. */
-		exit(0);
-	}
-	if (pid < 0 || waitpid(pid, &status, 0) != pid)
-		printf("not ok %s: it could not be started\n", test->name);
-	else if (WIFSIGNALED(status))
+	test->pid = fork();
+	if (test->pid)
+		return;
+	harness.pid = getpid();
+	test->run();
+	if (getpid() == harness.pid)
+		printf("ok %s\n", test->name);
+	fflush(stdout);
+	/* By exit, so that a leak checker has its say. */
+	exit(0);
+}
+
+/* Waits for a test, whichever ends first; returns whether it failed. */
+static inline int harness_finish(void)
+{
+	const struct harness_test *test = harness.first;
+	int status = 0;
+	pid_t pid = wait(&status);
+
+	while (test && test->pid != pid)
+		test = test->next;
+	if (!test)
+		return 1;
+	if (WIFSIGNALED(status))
 		printf("not ok %s: killed by signal %d\n", test->name, WTERMSIG(status));
 	else if (WEXITSTATUS(status) > 1)
 		printf("not ok %s: ended with status %d\n", test->name, WEXITSTATUS(status));
-	return pid < 0 || status;
+	return !!status;
 }
 
 static inline int harness_run(const char *wanted)
 {
-	const struct harness_test *test;
-	int failed = 0;
+	const char *jobs = getenv("TEST_JOBS");
+	int limit = jobs ? atoi(jobs) : 1, running = 0, failed = 0;
+	struct harness_test *test;
 
 	setvbuf(stdout, NULL, _IOLBF, 0); /* nothing is left to be printed twice after a fork */
-	for (test = harness.first; test; test = test->next)
-		if (strstr(test->name, wanted))
-			failed |= harness_run_one(test);
+	for (test = harness.first; test; test = test->next) {
+		if (!strstr(test->name, wanted))
+			continue;
+		for (; running && running >= limit; running--)
+			failed |= harness_finish();
+		harness_start(test);
+		if (test->pid < 0) {
+			printf("not ok %s: it could not be started\n", test->name);
+			failed = 1;
+		} else {
+			running++;
+		}
+	}
+	for (; running; running--)
+		failed |= harness_finish();
 	return failed;
 }
 

@@ -53,7 +53,7 @@ const char *suite_model(void);
 /* A test of some backends. */
 #define TEST_ON(backends, title)                                                   \
 	static void test_##title(void);                                            \
-	static struct harness_test entry_##title = { #title, test_##title, NULL }; \
+	static struct harness_test entry_##title = { .name = #title, .run = test_##title }; \
 	__attribute__((constructor)) static void add_##title(void)                 \
 	{                                                                          \
 		suite_add(backends, &entry_##title);                               \

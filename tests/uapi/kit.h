@@ -15,7 +15,7 @@
  */
 #define TEST_IF(condition, title)                                                  \
 	static void test_##title(void);                                            \
-	static struct harness_test entry_##title = { #title, test_##title, NULL }; \
+	static struct harness_test entry_##title = { .name = #title, .run = test_##title }; \
 	__attribute__((constructor)) static void add_##title(void)                 \
 	{                                                                          \
 		if (!(condition))                                                  \
