@@ -190,7 +190,7 @@ sanitized:
 quick: sanitized
 	$(Q)O='$(abspath $(O))' tests/run quick
 
-units: $(UNIT) $(SUITE)
+units: $(UNIT) $(SUITE) $(O)/bin/edu $(O)/bin/unic
 
 install: lib tools
 	install -d $(DESTDIR)$(prefix)/bin $(DESTDIR)$(prefix)/lib/pkgconfig

@@ -176,7 +176,7 @@ static int vectors_enable(struct userpci_device *u, unsigned int kind, unsigned 
 		pci_free_irq_vectors(u->pdev);
 		return -ENOMEM;
 	}
-	/* Silent until it is heard: a line that is up early is lost on some interrupt controllers. */
+	/* Silent until it is heard: some interrupt controllers lose a line that is up early. */
 	if (kind == USERPCI_IRQ_INTX)
 		pci_intx(u->pdev, 0);
 	for (i = 0; i < count; i++) {

@@ -50,14 +50,14 @@ struct harness {
 
 extern struct harness harness; /* TEST_MAIN defines it */
 
-#define TEST(title)                                                                \
-	static void test_##title(void);                                            \
+#define TEST(title)                                                                         \
+	static void test_##title(void);                                                     \
 	static struct harness_test entry_##title = { .name = #title, .run = test_##title }; \
-	__attribute__((constructor)) static void add_##title(void)                 \
-	{                                                                          \
-		*harness.last = &entry_##title;                                    \
-		harness.last = &entry_##title.next;                                \
-	}                                                                          \
+	__attribute__((constructor)) static void add_##title(void)                          \
+	{                                                                                   \
+		*harness.last = &entry_##title;                                             \
+		harness.last = &entry_##title.next;                                         \
+	}                                                                                   \
 	static void test_##title(void)
 
 #define TEST_MAIN                                            \

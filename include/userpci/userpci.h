@@ -181,8 +181,8 @@ int userpci_region_map_wc(struct userpci_device *device, unsigned int index,
 int userpci_region_huge(const struct userpci_region *region);
 
 /*
- * One access of exactly @width bytes (1, 2, 4, 8), in the CPU's byte order, checked. Drivers use the
- * accessors of <userpci/mmio.h>, which come here where a region has no va. A read that fails
+ * One access of exactly @width bytes (1, 2, 4, 8), checked, in the CPU's byte order. Drivers use
+ * the accessors of <userpci/mmio.h>, which come here where a region has no va. A read that fails
  * (outside of the region, device gone) gives all ones, a write that fails is lost: as on the bus.
  */
 uint64_t userpci_region_read(const struct userpci_region *region, uint64_t offset,

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The e1000 driver, unchanged, on each backend: frames of all lengths both ways, and what goes
- * wrong on purpose. The other end of the cable is a socket on qemu, else the machine's second e1000,
- * run by the same driver.
+ * wrong on purpose. The other end of the cable is a socket on qemu, else the machine's second
+ * e1000, run by the same driver.
  */
 #include <sys/socket.h>
 
@@ -18,8 +18,8 @@
 static const uint8_t peer_mac[6] = { 2, 0, 0, 0, 0, 1 };
 
 struct cable {
-	struct unic_port *port;	 /* under test */
-	int wire;		 /* to it, or: */
+	struct unic_port *port; /* under test */
+	int wire;		/* to it, or: */
 	struct unic_port *other;
 	uint8_t other_mac[6];
 };
@@ -135,7 +135,7 @@ static void transfer(struct cable *c, bool to_port)
 				break;
 			sent++;
 		}
-		n = to_port	? port_take(c->port, taken)
+		n = to_port    ? port_take(c->port, taken)
 		    : c->other ? port_take(c->other, taken)
 			       : wire_take(c->wire, taken);
 		taken += n;

@@ -27,9 +27,9 @@
 #include "../harness.h"
 
 #define PAGE	 4096u
-#define SECOND	 1000000	/* microseconds */
-#define PATIENCE (20 * SECOND)	/* for what comes */
-#define SHORT	 (SECOND / 10)	/* for what does not */
+#define SECOND	 1000000       /* microseconds */
+#define PATIENCE (20 * SECOND) /* for what comes */
+#define SHORT	 (SECOND / 10) /* for what does not */
 
 /* Backends, as sets. */
 #define QEMU	 1u
@@ -51,23 +51,23 @@ void suite_add_each(struct harness_test *tests, const char *title, void (*run)(v
 const char *suite_model(void);
 
 /* A test of some backends. */
-#define TEST_ON(backends, title)                                                   \
-	static void test_##title(void);                                            \
+#define TEST_ON(backends, title)                                                            \
+	static void test_##title(void);                                                     \
 	static struct harness_test entry_##title = { .name = #title, .run = test_##title }; \
-	__attribute__((constructor)) static void add_##title(void)                 \
-	{                                                                          \
-		suite_add(backends, &entry_##title);                               \
-	}                                                                          \
+	__attribute__((constructor)) static void add_##title(void)                          \
+	{                                                                                   \
+		suite_add(backends, &entry_##title);                                        \
+	}                                                                                   \
 	static void test_##title(void)
 
 /* A test of all backends and models: "MODEL/NAME". */
-#define TEST_EACH(title)                                                \
-	static void test_##title(void);                                 \
-	static struct harness_test entries_##title[SUITE_MODELS];       \
-	__attribute__((constructor)) static void add_##title(void)      \
-	{                                                               \
+#define TEST_EACH(title)                                               \
+	static void test_##title(void);                                \
+	static struct harness_test entries_##title[SUITE_MODELS];      \
+	__attribute__((constructor)) static void add_##title(void)     \
+	{                                                              \
 		suite_add_each(entries_##title, #title, test_##title); \
-	}                                                               \
+	}                                                              \
 	static void test_##title(void)
 
 /* The address of a model, or of the second device of that model. */

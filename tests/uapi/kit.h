@@ -13,16 +13,16 @@
  * A test that is listed only in some guests. TEST_BARE: where no IOMMU translates; TEST_IOMMU:
  * where one does; TEST_IN: where the word is in the variable USERPCI_GUEST.
  */
-#define TEST_IF(condition, title)                                                  \
-	static void test_##title(void);                                            \
+#define TEST_IF(condition, title)                                                           \
+	static void test_##title(void);                                                     \
 	static struct harness_test entry_##title = { .name = #title, .run = test_##title }; \
-	__attribute__((constructor)) static void add_##title(void)                 \
-	{                                                                          \
-		if (!(condition))                                                  \
-			return;                                                    \
-		*harness.last = &entry_##title;                                    \
-		harness.last = &entry_##title.next;                                \
-	}                                                                          \
+	__attribute__((constructor)) static void add_##title(void)                          \
+	{                                                                                   \
+		if (!(condition))                                                           \
+			return;                                                             \
+		*harness.last = &entry_##title;                                             \
+		harness.last = &entry_##title.next;                                         \
+	}                                                                                   \
 	static void test_##title(void)
 
 #define TEST_BARE(title)     TEST_IF(!iommu_translates(), title)

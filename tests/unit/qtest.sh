@@ -151,6 +151,18 @@ test_no_files() {
   report no_file_is_left "$([ "$before" = "$after" ] || echo "before: $before; after: $after")"
 }
 
+# The driver of the README.
+test_readme() {
+  # shellcheck disable=SC2016  # the backquotes are the README's
+  sed -n '/^```c$/,/^```$/p' "$root/README.md" | sed '1d;$d' >"$work/my.c"
+  run "${CC:-gcc}" -Wall -Wextra -Werror -I"$root/include" -o "$work/my" "$work/my.c" \
+    "$O/lib/libuserpci.a"
+  report readme_compiles "$(want_status 0)"
+  run "$work/my" qemu:edu
+  report readme "$(want_status 0)$(want_text out 'edu: identification 0x010000ed')$(
+    want_text out 'edu: interrupt received')"
+}
+
 test_ordinary_user() {
   if [ "$(id -u)" != 0 ]; then
     run "$work/bin/edu" qemu:edu
@@ -200,22 +212,11 @@ test_valgrind() {
 
 # What a driver's author does with his own driver.
 test_sanitizers() {
-  local flags='-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined' part
-  if ! echo 'int main(void) { return 0; }' |
-    ${CC:-gcc} -xc -fsanitize=address,undefined -o "$work/probe" - 2>/dev/null; then
-    echo "skip sanitizers: the compiler has none"
-    return
-  fi
-  make -s -C "$root" O="$work/asan" CFLAGS="$flags" "$work/asan/bin/edu" "$work/asan/bin/unic" \
-    "$work/asan/tests/unit/qtest" >"$work/out" 2>"$work/err"
-  run "$work/asan/bin/edu" qemu:edu
+  make -s -C "$root" O="$O" sanitized >"$work/out" 2>"$work/err"
+  run "$O/sanitized/bin/edu" qemu:edu
   report sanitizers_edu "$(want_status 0)$(want_silence)"
-  run "$work/asan/bin/unic" info qemu:e1000
+  run "$O/sanitized/bin/unic" info qemu:e1000
   report sanitizers_unic "$(want_status 0)$(want_silence)"
-  for part in msi eventfd dma fork killed refused reset frames; do
-    run "$work/asan/tests/unit/qtest" "$part"
-    report "sanitizers_$part" "$(want_status 0)$(want_silence)"
-  done
 }
 
 test_gdb() {
@@ -233,6 +234,7 @@ test_interrupted
 test_watcher_killed
 test_one_after_another
 test_no_files
+test_readme
 test_ordinary_user
 test_streams_closed
 test_missing
