@@ -252,7 +252,8 @@ struct userpci_dma_options {
  * USERPCI_DMA_SHARED: in pages of a shared memory file: futexes, O_DIRECT and vmsplice work on it.
  * USERPCI_DMA_PINNED: the caller's own memory at @address, held in place until it is freed. @va is
  * that address; nothing is mapped, and the memory stays the caller's.
- * Behind an IOMMU that translates each has one piece.
+ * Behind an IOMMU that translates each has one piece. All but pinned memory is of the device's NUMA
+ * node, while that has any.
  *
  * -EINVAL: a size of 0, an unknown kind, a name that is too long, an address that is not NULL with
  * another kind than _PINNED, or not in whole pages with it; -ENOMEM: no such memory below the mask,

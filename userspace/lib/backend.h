@@ -147,6 +147,18 @@ int userpci_mapped_read(const struct userpci_region *region, uint64_t offset, un
 int userpci_mapped_write(const struct userpci_region *region, uint64_t offset, unsigned int width,
 			 uint64_t value);
 
+/* Where the calling thread's memory came from before userpci_near_begin(). */
+#define USERPCI_NEAR_WORDS (1024 / 8 / sizeof(unsigned long)) /* as many nodes as Linux can have */
+struct userpci_near {
+	unsigned long nodes[USERPCI_NEAR_WORDS];
+	int mode;
+	bool changed;
+};
+
+/* Prefers the node for the thread's memory, until the end. -1: nothing. */
+void userpci_near_begin(struct userpci_near *near, int node);
+void userpci_near_end(const struct userpci_near *near);
+
 /* Notes a map for userpci_close(); -ENOMEM. */
 int userpci_mapping_add(struct userpci_device *device, void *va, uint64_t size);
 /* Unmaps it and forgets it. */

@@ -105,11 +105,14 @@ int userpci_dma_create(struct userpci_device *device, const struct userpci_dma_o
 		       struct userpci_dma *dma)
 {
 	struct userpci_dma d = { .va = NULL };
+	struct userpci_near near;
 	int err;
 
 	if (!options_valid(options))
 		return -EINVAL;
+	userpci_near_begin(&near, device->info.numa_node);
 	err = device->backend->dma_alloc(device, options, &d);
+	userpci_near_end(&near);
 	if (err)
 		return err;
 	d.device = device;
