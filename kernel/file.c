@@ -201,6 +201,7 @@ static __poll_t userpci_poll(struct file *file, poll_table *wait)
 #define ANSWERS (1u << 1) /* the structure is copied back */
 #define RESETS	(1u << 2) /* under device_lock */
 #define LOCKS	(1u << 3) /* takes u->lock itself; all others run under it */
+#define OBTAINS (1u << 4) /* what it gave is freed when the caller cannot be told of it */
 
 #define LARGEST 128 /* bytes of an argument */
 
@@ -223,7 +224,8 @@ static const struct command {
 	COMMAND(USERPCI_CONFIG_READ, userpci_uapi_config, value, ANYONE | ANSWERS,
 		userpci_config_read),
 	COMMAND(USERPCI_DMA_SET_MASK, userpci_uapi_dma_mask, bits, 0, userpci_dma_set_mask),
-	COMMAND(USERPCI_DMA_ALLOC, userpci_uapi_dma, reserved, ANSWERS | LOCKS, userpci_dma_alloc),
+	COMMAND(USERPCI_DMA_ALLOC, userpci_uapi_dma, reserved, ANSWERS | LOCKS | OBTAINS,
+		userpci_dma_alloc),
 	COMMAND(USERPCI_DMA_FREE, userpci_uapi_dma, reserved, 0, userpci_dma_free),
 	COMMAND(USERPCI_IRQ_ENABLE, userpci_uapi_irq, reserved, 0, userpci_irq_enable),
 	COMMAND(USERPCI_IRQ_EVENTFD, userpci_uapi_irq_eventfd, reserved, 0, userpci_irq_eventfd),
@@ -281,11 +283,16 @@ static long userpci_ioctl(struct file *file, unsigned int cmd, unsigned long use
 	if (err)
 		return err;
 	/* `size` is the caller's and stays as it is: the copy begins behind it. */
-	if ((command->flags & ANSWERS) &&
-	    copy_to_user(uarg + sizeof(u32), (u8 *)arg + sizeof(u32),
-			 min_t(size_t, size, command->size) - sizeof(u32)))
-		return -EFAULT;
-	return 0;
+	if (!(command->flags & ANSWERS) ||
+	    !copy_to_user(uarg + sizeof(u32), (u8 *)arg + sizeof(u32),
+			  min_t(size_t, size, command->size) - sizeof(u32)))
+		return 0;
+	if (command->flags & OBTAINS) {
+		mutex_lock(&uf->u->lock);
+		userpci_dma_free(uf, arg);
+		mutex_unlock(&uf->u->lock);
+	}
+	return -EFAULT;
 }
 
 /* msync() of a map: a read of the function pushes the writes before it there (PCI 3.0, 3.2.5). */

@@ -68,14 +68,20 @@ static irqreturn_t handle_message(int irq, void *data)
 	return deliver(v);
 }
 
-/* A shared line: ours if the function says so, and then silenced there until it is unmasked. */
+/*
+ * A shared line: ours if the function says so and is not silenced; then it is, until it is unmasked.
+ */
 static irqreturn_t handle_intx(int irq, void *data)
 {
 	struct userpci_vector *v = data;
+	bool ours;
 
-	if (!pci_check_and_mask_intx(v->u->pdev))
-		return IRQ_NONE;
-	return deliver(v);
+	spin_lock(&v->u->irq_lock);
+	ours = !v->masked && pci_check_and_mask_intx(v->u->pdev);
+	if (ours)
+		v->masked = true;
+	spin_unlock(&v->u->irq_lock);
+	return ours ? deliver(v) : IRQ_NONE;
 }
 
 /* The same for a function that has no working INTx disable bit; its line is not shared. */
@@ -92,10 +98,16 @@ static bool masks_at_function(struct userpci_device *u)
 
 static void vector_mask(struct userpci_device *u, struct userpci_vector *v, bool masked)
 {
-	if (masks_at_function(u))
-		pci_intx(u->pdev, !masked);
-	else
+	unsigned long flags;
+
+	if (!masks_at_function(u)) {
 		set_masked(v, masked);
+		return;
+	}
+	spin_lock_irqsave(&u->irq_lock, flags);
+	v->masked = masked;
+	pci_intx(u->pdev, !masked);
+	spin_unlock_irqrestore(&u->irq_lock, flags);
 }
 
 void userpci_irq_mask_all(struct userpci_device *u, bool masked)
@@ -119,6 +131,8 @@ static int vector_request(struct userpci_device *u, unsigned int i)
 		return v->irq;
 	snprintf(v->name, sizeof(v->name), "userpci-%u:%s", i, pci_name(u->pdev));
 	if (masks_at_function(u)) {
+		/* Until all is set up: some interrupt controllers lose a line that is up early. */
+		vector_mask(u, v, true);
 		handler = handle_intx;
 		flags = IRQF_SHARED;
 	} else if (u->irq_kind == USERPCI_IRQ_INTX) {
@@ -132,8 +146,8 @@ static void vectors_free(struct userpci_device *u, unsigned int count)
 {
 	unsigned int i;
 
-	if (u->irq_kind == USERPCI_IRQ_INTX)
-		pci_intx(u->pdev, 0);
+	if (masks_at_function(u))
+		vector_mask(u, &u->vectors[0], true);
 	for (i = 0; i < count; i++) {
 		struct userpci_vector *v = &u->vectors[i];
 
@@ -176,9 +190,6 @@ static int vectors_enable(struct userpci_device *u, unsigned int kind, unsigned 
 		pci_free_irq_vectors(u->pdev);
 		return -ENOMEM;
 	}
-	/* Silent until it is heard: some interrupt controllers lose a line that is up early. */
-	if (kind == USERPCI_IRQ_INTX)
-		pci_intx(u->pdev, 0);
 	for (i = 0; i < count; i++) {
 		err = vector_request(u, i);
 		if (err) {
@@ -190,7 +201,7 @@ static int vectors_enable(struct userpci_device *u, unsigned int kind, unsigned 
 	WRITE_ONCE(u->stats->irq_kind, kind);
 	WRITE_ONCE(u->stats->irq_count, count);
 	if (kind == USERPCI_IRQ_INTX)
-		pci_intx(u->pdev, 1);
+		vector_mask(u, &u->vectors[0], false);
 	return 0;
 }
 

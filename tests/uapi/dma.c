@@ -70,6 +70,28 @@ TEST(dma_alloc_checks)
 }
 
 /* Sizes that are no power of two; several at a time, each below the mask and all apart. */
+/* A buffer whose handle the caller cannot be told is nobody's: it is freed. */
+TEST(dma_alloc_without_an_answer)
+{
+	struct userpci_uapi_dma_get g = SIZED(userpci_uapi_dma_get);
+	struct userpci_uapi_dma *d = mmap(NULL, PAGE, PROT_READ | PROT_WRITE,
+					  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	int fd = node_own(EDU), kind;
+
+	CHECK(d != MAP_FAILED);
+	for (kind = USERPCI_DMA_CONTIGUOUS; kind <= USERPCI_DMA_SHARED; kind++) {
+		CHECK_EQ(mprotect(d, PAGE, PROT_READ | PROT_WRITE), 0);
+		*d = (struct userpci_uapi_dma)SIZED(userpci_uapi_dma);
+		d->kind = (uint32_t)kind;
+		d->bytes = PAGE;
+		CHECK_EQ(mprotect(d, PAGE, PROT_READ), 0);
+		CHECK_EQ(call(fd, USERPCI_DMA_ALLOC, d), -EFAULT);
+		g.flags = USERPCI_DMA_NEXT;
+		CHECK_EQ(call(fd, USERPCI_DMA_GET, &g), -ENOENT);
+	}
+	close(fd);
+}
+
 TEST(dma_several_buffers)
 {
 	static const uint64_t sizes[] = { 1, PAGE, PAGE + 1, 3 * PAGE, 65536, 100000, 1 << 20 };
