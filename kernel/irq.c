@@ -68,9 +68,7 @@ static irqreturn_t handle_message(int irq, void *data)
 	return deliver(v);
 }
 
-/*
- * A shared line: ours if the function says so and is not silenced; then it is, until it is unmasked.
- */
+/* A shared line: ours if the function says so. It is silenced then, until it is unmasked. */
 static irqreturn_t handle_intx(int irq, void *data)
 {
 	struct userpci_vector *v = data;
