@@ -736,7 +736,7 @@ static void *work(void *context)
 	struct worker *w = context;
 	uint32_t i, offset;
 
-	for (i = 0; i < 2000; i++) {
+	for (i = 0; i < 500; i++) {
 		offset = (w->number + 4 * (i % 16)) * 4;
 		userpci_write32(&w->memory, offset, i << 2 | w->number);
 		w->wrong += userpci_read32(&w->memory, offset) != (i << 2 | w->number);

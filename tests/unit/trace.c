@@ -481,7 +481,8 @@ TEST(trace_damaged_or_cut_off_does_no_harm)
 	unsigned int damaged = 0;
 
 	fresh();
-	for (at = 0; at < size; at++) {
+	/* Each byte of the beginning, then every third. */
+	for (at = 0; at < size; at += at < 256 ? 1 : 3) {
 		keep = data[at];
 		data[at] ^= (uint8_t)(at & 1 ? 0xff : 0x80);
 		file_write(data, size);
