@@ -143,7 +143,7 @@ static void transfer(struct cable *c, bool to_port)
 		if (!n && to_port)
 			CHECK(unic_wait(c->port, 10000) != -ENODEV);
 		else if (!n)
-			pause_us(200);
+			pause_us(1000);
 		CHECK(idle < STALLED);
 	}
 }
