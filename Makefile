@@ -4,6 +4,8 @@
 VERSION := 0.1.0
 SOVERSION := 0
 O ?= build
+# One name for one folder: what depends on what is written down with it.
+override O := $(patsubst $(CURDIR)/%,%,$(abspath $(O)))
 prefix ?= /usr/local
 CC ?= gcc
 CFLAGS ?= -O2 -g

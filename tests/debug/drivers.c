@@ -150,14 +150,14 @@ void drive_edu(struct driver *driver)
 static int nic_send(struct unic_port *port)
 {
 	struct unic_packet *packets[BURST];
-	unsigned int count = unic_packet_alloc_burst(port, packets, BURST), i;
+	unsigned int count = unic_packet_alloc_burst(port, 0, packets, BURST), i;
 	int sent;
 
 	for (i = 0; i < count; i++) {
 		unic_packet_reset(packets[i], FRAME);
 		memset(unic_packet_data(packets[i]), 0xff, FRAME);
 	}
-	sent = unic_tx_burst(port, packets, count);
+	sent = unic_tx_burst(port, 0, packets, count);
 	i = sent < 0 ? 0 : (unsigned int)sent;
 	unic_packet_free_burst(packets + i, count - i);
 	return sent;
@@ -166,7 +166,7 @@ static int nic_send(struct unic_port *port)
 static int nic_receive(struct unic_port *port)
 {
 	struct unic_packet *packets[BURST];
-	int count = unic_rx_burst(port, packets, BURST);
+	int count = unic_rx_burst(port, 0, packets, BURST);
 
 	if (count > 0)
 		unic_packet_free_burst(packets, (unsigned int)count);
@@ -189,7 +189,7 @@ void drive_nic(struct driver *driver)
 		if (err >= 0)
 			err = unic_link(port, &link);
 		if (err >= 0)
-			err = unic_wait(port, 2000);
+			err = unic_wait(port, 0, 2000);
 		atomic_fetch_add(&driver->steps, 1);
 	}
 	unic_close(port);

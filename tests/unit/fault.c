@@ -356,13 +356,13 @@ static struct unic_port *nic_open(const char *address, const char *faults, int *
 
 static void send_some(struct unic_port *port)
 {
-	struct unic_packet *packet = unic_packet_alloc(port);
+	struct unic_packet *packet = unic_packet_alloc(port, 0);
 
 	if (!packet)
 		return;
 	memset(unic_packet_data(packet), 0xff, 60);
 	packet->length = 60;
-	if (unic_tx_burst(port, &packet, 1) != 1)
+	if (unic_tx_burst(port, 0, &packet, 1) != 1)
 		unic_packet_free(packet);
 }
 
@@ -378,10 +378,10 @@ static int nic_use(struct unic_port *port)
 	if (err)
 		return err;
 	send_some(port);
-	n = unic_rx_burst(port, packets, 8);
+	n = unic_rx_burst(port, 0, packets, 8);
 	CHECK(n >= 0 && n <= 8);
 	unic_packet_free_burst(packets, (unsigned int)n);
-	err = unic_wait(port, 1000);
+	err = unic_wait(port, 0, 1000);
 	CHECK(!err || err == -ETIMEDOUT || err == -ENODEV);
 	CHECK_EQ(unic_stats(port, &stats), 0);
 	CHECK(stats.rx_errors < 1000 && stats.rx_missed < 1000);

@@ -413,8 +413,8 @@ TEST(trace_of_a_nic_at_work)
 	wire = userpci_wire_fd(port->device);
 	CHECK(wire >= 0);
 	CHECK_EQ(send(wire, frame, sizeof(frame), 0), (ssize_t)sizeof(frame));
-	CHECK_EQ(unic_wait(port, 20000000), 0);
-	CHECK_EQ(unic_rx_burst(port, packets, 4), 1);
+	CHECK_EQ(unic_wait(port, 0, 20000000), 0);
+	CHECK_EQ(unic_rx_burst(port, 0, packets, 4), 1);
 	unic_packet_free(packets[0]);
 	unic_close(port);
 	unlink(path);

@@ -160,12 +160,12 @@ static int serve_burst(struct echo *echo)
 	int received, sent = 0, i;
 	unsigned int replies;
 
-	received = unic_rx_burst(echo->port, packets, BURST);
+	received = unic_rx_burst(echo->port, 0, packets, BURST);
 	if (received <= 0)
 		return received;
 	replies = answer(echo, packets, (unsigned int)received, verdicts);
 	if (replies)
-		sent = unic_tx_burst(echo->port, packets, replies);
+		sent = unic_tx_burst(echo->port, 0, packets, replies);
 	if (sent < 0)
 		return sent;
 	for (i = 0; i < sent; i++)
@@ -189,7 +189,7 @@ static int serve(struct echo *echo)
 			break;
 		n = serve_burst(echo);
 		if (!n)
-			n = unic_wait(echo->port, left < WAIT_SLICE_US ? left : WAIT_SLICE_US);
+			n = unic_wait(echo->port, 0, left < WAIT_SLICE_US ? left : WAIT_SLICE_US);
 		if (n < 0 && n != -ETIMEDOUT && n != -EINTR)
 			return n;
 	}

@@ -19,6 +19,7 @@ const struct userpci_register intel_e1000_registers[] = {
 	NAMED(FCAL),
 	NAMED(FCAH),
 	NAMED(FCT),
+	NAMED(VET),
 	NAMED(FCTTV),
 	NAMED(ICR),
 	NAMED(ITR),
