@@ -262,7 +262,8 @@ void userpci_dma_stop(struct userpci_device *u, bool forgotten)
 	}
 }
 
-/* Nobody maps it any more, and no page of the file was exchanged (a hole was punched in it). */
+/* Nobody maps it any more, no other function has its pages, and no page of the file was exchanged
+ * (a hole was punched in it). */
 static bool may_adopt(struct userpci_buffer *buffer)
 {
 	struct page *page;
@@ -270,6 +271,9 @@ static bool may_adopt(struct userpci_buffer *buffer)
 
 	if (kref_read(&buffer->ref) != 1 || !userpci_in_reach(buffer))
 		return false;
+	for (i = 0; i < buffer->count && !buffer->file; i++)
+		if (page_count(buffer->pages[i]) != 1)
+			return false;
 	if (!buffer->file)
 		return true;
 	for (i = 0; i < buffer->count && file_count(buffer->file) == 1; i++) {

@@ -154,6 +154,7 @@ u64 userpci_reach(struct userpci_device *u);
 bool userpci_in_reach(struct userpci_buffer *buffer);
 int userpci_pages_get(struct userpci_buffer *buffer, unsigned long address);
 void userpci_pages_put(struct userpci_buffer *buffer);
+int userpci_map_pages(unsigned long address, u64 count, struct page **pages);
 
 /* irq.c */
 unsigned int userpci_irq_offered(struct pci_dev *pdev, unsigned int kind);

@@ -367,6 +367,36 @@ int userpci_get_map(struct userpci_file *uf, void *arg)
 	return -ENOENT;
 }
 
+/*
+ * The pages of a DMA buffer of whatever function, where the caller maps it for writing; each with a
+ * reference, for it may outlive the buffer. -EFAULT: no such map.
+ */
+int userpci_map_pages(unsigned long address, u64 count, struct page **pages)
+{
+	struct mm_struct *mm = current->mm;
+	struct vm_area_struct *vma;
+	struct userpci_map *map = NULL;
+	int err = -EFAULT;
+	u64 first, i;
+
+	if (mmap_read_lock_killable(mm))
+		return -EINTR;
+	vma = vma_lookup(mm, address);
+	if (vma && vma->vm_ops == &map_ops && vma->vm_flags & VM_WRITE &&
+	    count <= (vma->vm_end - address) >> PAGE_SHIFT)
+		map = vma->vm_private_data;
+	if (map && map->buffer) {
+		first = (map->inside + address - vma->vm_start) >> PAGE_SHIFT;
+		for (i = 0; i < count; i++) {
+			pages[i] = map->buffer->pages[first + i];
+			get_page(pages[i]);
+		}
+		err = 0;
+	}
+	mmap_read_unlock(mm);
+	return err;
+}
+
 /* A process with BAR maps that are not revoked, held; NULL: no more. Under u->lock. */
 static struct mm_struct *next_mm(struct userpci_device *u)
 {

@@ -110,13 +110,21 @@ static int alloc_shared(struct userpci_buffer *buffer, gfp_t zone)
 	return 0;
 }
 
-/* Counted as the caller's locked memory. */
+/*
+ * A buffer of this function or another, so that several can use one; or the caller's own memory,
+ * counted as locked.
+ */
 static int pin(struct userpci_buffer *buffer, unsigned long address)
 {
 	unsigned long total = buffer->bytes >> PAGE_SHIFT;
 	unsigned long most = rlimit(RLIMIT_MEMLOCK) >> PAGE_SHIFT;
 	int got;
 
+	got = userpci_map_pages(address, total, buffer->pages);
+	if (!got)
+		buffer->count = total;
+	if (got != -EFAULT)
+		return got ?: userpci_in_reach(buffer) ? 0 : -EOPNOTSUPP;
 	buffer->mm = current->mm;
 	mmgrab(buffer->mm);
 	if (atomic64_add_return(total, &buffer->mm->pinned_vm) > most && !capable(CAP_IPC_LOCK))

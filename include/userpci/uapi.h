@@ -155,7 +155,8 @@ struct userpci_uapi_dma_mask {
  *   CHUNKED     consecutive in a map, for the device in pieces as large as there are.
  *   SHARED      pages of a shared memory file: futexes, O_DIRECT and vmsplice work on a map of it.
  *   PINNED      the caller's own memory at `address` (both in whole pages), held in place until it
- *               is freed; not mapped again by this driver.
+ *               is freed; not mapped again by this driver. It may be his map of a DMA buffer, of
+ *               this function or another: so several share one.
  * Behind an IOMMU that translates each has one iova. USERPCI_DMA_GET tells the pieces.
  *
  * EINVAL: bytes == 0, kind, an address with another kind than PINNED, a name without an end;

@@ -251,7 +251,8 @@ struct userpci_dma_options {
  * USERPCI_DMA_CHUNKED: of any size; consecutive in the map, in pieces for the device.
  * USERPCI_DMA_SHARED: in pages of a shared memory file: futexes, O_DIRECT and vmsplice work on it.
  * USERPCI_DMA_PINNED: the caller's own memory at @address, held in place until it is freed. @va is
- * that address; nothing is mapped, and the memory stays the caller's.
+ * that address; nothing is mapped, and the memory stays the caller's. The memory of another
+ * buffer, of whatever device, will do: so several devices share it.
  * Behind an IOMMU that translates each has one piece. All but pinned memory is of the device's NUMA
  * node, while that has any.
  *

@@ -368,3 +368,77 @@ TEST(pinned_freed_when_the_device_goes)
 	close(fd);
 	CHECK_EQ(pinned_pages(), before);
 }
+
+static uint8_t *map_buffer(int fd, const struct userpci_uapi_dma *d, int prot)
+{
+	void *va = mmap(NULL, d->bytes, prot, MAP_SHARED, fd, (off_t)d->offset);
+
+	CHECK(va != MAP_FAILED);
+	return va;
+}
+
+/* Two functions and one buffer: the second's DMA goes on when the first has given it back. */
+static void share_with_edu(unsigned int kind)
+{
+	struct userpci_uapi_dma first, second;
+	uint64_t before = pinned_pages();
+	uint8_t *va, *other;
+	int owner, fd;
+	void *regs;
+
+	owner = node_own(RNG);
+	fd = edu_own(&regs);
+	CHECK_EQ(dma_mask(owner, 28), 0);
+	first = dma_of(owner, kind, 16 * PAGE);
+	va = map_buffer(owner, &first, PROT_READ | PROT_WRITE);
+	CHECK_EQ(dma_pin(fd, va + 4 * PAGE, 12 * PAGE, &second), 0);
+	CHECK_EQ(dma_pin(fd, va + 8 * PAGE, 12 * PAGE, &first), -EFAULT); /* beyond its end */
+	CHECK_EQ(second.offset, 0);
+	if (kind == USERPCI_DMA_CONTIGUOUS)
+		CHECK_EQ(second.chunks, 1);
+	memcpy(va + 5 * PAGE, "exactly 16 bytes", 16);
+	edu_move(regs, dma_iova(fd, &second, PAGE), dma_iova(fd, &second, 11 * PAGE), 16);
+	CHECK_EQ(memcmp(va + 15 * PAGE, "exactly 16 bytes", 16), 0);
+	CHECK_EQ(munmap(va, 16 * PAGE), 0);
+	close(owner);
+	other = anonymous(1024 * PAGE, MAP_POPULATE);
+	memset(other, 0x55, 1024 * PAGE);
+	edu_move(regs, dma_iova(fd, &second, PAGE), dma_iova(fd, &second, 8 * PAGE), 4000);
+	CHECK(all_bytes(other, 0x55, 1024 * PAGE));
+	CHECK_EQ(dma_free(fd, second.handle), 0);
+	CHECK_EQ(pinned_pages(), before);
+	CHECK_EQ(munmap(other, 1024 * PAGE), 0);
+	CHECK_EQ(munmap(regs, 1 << 20), 0);
+	close(fd);
+}
+
+TEST(pinned_from_another_function)
+{
+	share_with_edu(USERPCI_DMA_CONTIGUOUS);
+	share_with_edu(USERPCI_DMA_CHUNKED);
+	share_with_edu(USERPCI_DMA_SHARED);
+}
+
+/* What may not be written may not be given to a device that writes. */
+TEST(pinned_from_another_function_checks)
+{
+	struct userpci_uapi_dma first, d;
+	int owner = node_own(RNG);
+	uint8_t *va;
+	void *regs;
+	int fd;
+
+	fd = edu_own(&regs);
+	CHECK_EQ(dma_mask(owner, 28), 0);
+	first = dma_of(owner, USERPCI_DMA_CONTIGUOUS, 4 * PAGE);
+	va = map_buffer(owner, &first, PROT_READ);
+	CHECK_EQ(dma_pin(fd, va, 4 * PAGE, &d), -EFAULT);
+	CHECK_EQ(munmap(va, 4 * PAGE), 0);
+	CHECK_EQ(dma_pin(fd, va, 4 * PAGE, &d), -EFAULT);
+	CHECK_EQ(dma_pin(fd, regs, PAGE, &d), -EFAULT);
+	va = map_buffer(owner, &first, PROT_READ | PROT_WRITE);
+	CHECK_EQ(mprotect(va, 4 * PAGE, PROT_READ), 0);
+	CHECK_EQ(dma_pin(fd, va, 4 * PAGE, &d), -EFAULT);
+	close(fd);
+	close(owner);
+}
