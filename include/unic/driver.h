@@ -138,6 +138,10 @@ void unic_sleep_us(unsigned int time_us);
 /* nic/port.c: every driver has its line in this table; NULL ends it. */
 extern const struct unic_driver *const unic_drivers[];
 extern const struct unic_driver unic_e1000;
+extern const struct unic_driver unic_e1000e;
+extern const struct unic_driver unic_igb;
+extern const struct unic_driver unic_rtl8139;
+extern const struct unic_driver unic_virtio_net;
 
 #ifdef __cplusplus
 }

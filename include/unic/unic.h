@@ -139,6 +139,18 @@ int unic_tx_burst(struct unic_port *port, unsigned int queue, struct unic_packet
  */
 int unic_wait(struct unic_port *port, unsigned int queue, int64_t timeout_us);
 
+/**
+ * unic_wait_begin - for a loop of the caller's own, which sleeps in poll(): arms the interrupt.
+ * unic_wait_end - to be called when it has slept, whether an interrupt came or not.
+ * unic_wait_pending - whether frames wait: to be looked at after unic_wait_begin(), before sleeping.
+ *
+ * unic_wait_begin() returns a descriptor that becomes readable, which stays the library's;
+ * unic_wait_end() 0 or UNIC_WAIT_LINK; errors as of unic_wait(). unic_wait_pending() returns 1 or 0.
+ */
+int unic_wait_begin(struct unic_port *port, unsigned int queue);
+int unic_wait_end(struct unic_port *port, unsigned int queue);
+int unic_wait_pending(struct unic_port *port, unsigned int queue);
+
 /* A packet of length 0 from the queue's pool, or NULL: all are in use. */
 struct unic_packet *unic_packet_alloc(struct unic_port *port, unsigned int queue);
 

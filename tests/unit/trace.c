@@ -527,6 +527,16 @@ TEST(golden_e1000_init)
 	CHECK_STR(text, "");
 }
 
+TEST(golden_e1000e_init)
+{
+	int err = run_e1000("tests/golden/e1000e-init.trace", 0);
+
+	if (userpci_replay_difference(NULL, intel_e1000e_registers, text, sizeof(text)))
+		HARNESS_FAIL("%s", text);
+	CHECK_EQ(err, 0);
+	CHECK_STR(text, "");
+}
+
 TEST(golden_a_changed_driver_is_noticed)
 {
 	const char *said;

@@ -86,15 +86,37 @@ int intel_filter(struct unic_port *port)
 	struct intel *intel = port->priv;
 	uint32_t rctl = intel->rctl & ~(E1000_RCTL_UPE | E1000_RCTL_MPE);
 
-	if (intel_rd(intel, E1000_STATUS) == INTEL_GONE)
-		return -ENODEV;
 	intel_filter_set(port);
 	rctl |= intel_rctl_mode(port);
 	/* QEMU: each write stops e1000's receiver for a second. */
 	if (rctl != intel->rctl)
 		intel_wr(intel, E1000_RCTL, rctl);
 	intel->rctl = rctl;
-	return 0;
+	/* The read carries the writes there: from now on they hold. */
+	return intel_rd(intel, E1000_STATUS) == INTEL_GONE ? -ENODEV : 0;
+}
+
+/* --- Flows --- */
+
+/* The key of Microsoft's description of RSS, which has results to compare with. */
+static const uint32_t rss_key[E1000E_RSSRK_COUNT] = {
+	0xda565a6d, 0xc20e5b25, 0x3d256741, 0xb08fa343, 0xcb2bcad0,
+	0xb4307bae, 0xa32dcb77, 0x0cf23080, 0x3bb7426a, 0xfa01acbe,
+};
+
+void intel_rss_set(const struct unic_port *port, unsigned int shift)
+{
+	const struct intel *intel = port->priv;
+	uint32_t i, entry, value;
+
+	for (i = 0; i < E1000E_RSSRK_COUNT; i++)
+		intel_wr(intel, E1000E_RSSRK(i), rss_key[i]);
+	for (i = 0; i < E1000E_RETA_COUNT; i++) {
+		value = 0;
+		for (entry = 0; entry < 4; entry++)
+			value |= (4 * i + entry) % port->queue_count << (8 * entry + shift);
+		intel_wr(intel, E1000E_RETA(i), value);
+	}
 }
 
 /* --- Link and statistics --- */
@@ -219,6 +241,20 @@ void intel_tx_ring_set(struct unic_queue *queue, uint32_t tdbal)
 	intel_wr(intel, tdbal + 0x10, 0);
 	intel_wr(intel, tdbal + 0x18, 0);
 }
+
+/* --- Received frames --- */
+
+/* By DD and EOP, which do not matter, IXSM, VP, bit 4, TCPCS, IPCS, and bit 7. */
+#define FLAGS(ixsm, vp, tcpcs, ipcs)                                                  \
+	(((vp) ? UNIC_PACKET_VLAN : 0) | (!(ixsm) && (tcpcs) ? UNIC_RX_L4_GOOD : 0) | \
+	 (!(ixsm) && (ipcs) ? UNIC_RX_IP_GOOD : 0))
+#define FLAGS_4(...) FLAGS(__VA_ARGS__), FLAGS(__VA_ARGS__), FLAGS(__VA_ARGS__), FLAGS(__VA_ARGS__)
+#define FLAGS_16(tcpcs, ipcs)                                                               \
+	FLAGS_4(0, 0, tcpcs, ipcs), FLAGS_4(1, 0, tcpcs, ipcs), FLAGS_4(0, 1, tcpcs, ipcs), \
+		FLAGS_4(1, 1, tcpcs, ipcs)
+#define FLAGS_32(tcpcs, ipcs) FLAGS_16(tcpcs, ipcs), FLAGS_16(tcpcs, ipcs)
+#define FLAGS_128	      FLAGS_32(0, 0), FLAGS_32(1, 0), FLAGS_32(0, 1), FLAGS_32(1, 1)
+const uint16_t intel_rx_flags[256] = { FLAGS_128, FLAGS_128 };
 
 /* --- Frames that a fast path leaves --- */
 

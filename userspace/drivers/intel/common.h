@@ -84,6 +84,10 @@ uint32_t intel_rctl_mode(const struct unic_port *port);
 /* A unic_driver's filter(). */
 int intel_filter(struct unic_port *port);
 
+/* The key for hashes of flows, and the table by which the low seven bits of a hash choose a queue,
+ * whose number begins at bit @shift of an entry. */
+void intel_rss_set(const struct unic_port *port, unsigned int shift);
+
 /* A unic_driver's link() and update_stats(). */
 int intel_link(struct unic_port *port, struct unic_link *link);
 void intel_update_stats(struct unic_port *port);
@@ -96,6 +100,9 @@ void intel_rings_free(struct unic_queue *queue);
 /* Ring registers, all at the same distance from the first. */
 void intel_rx_ring_set(struct unic_queue *queue, uint32_t rdbal);
 void intel_tx_ring_set(struct unic_queue *queue, uint32_t tdbal);
+
+/* Of a good frame, by the low byte of the status, which 82540 and 82574 have alike. */
+extern const uint16_t intel_rx_flags[256] __attribute__((visibility("hidden")));
 
 /*
  * Takes the descriptor at rx_next, which a fast path has not taken. False: it is the device's.

@@ -18,15 +18,16 @@
 #define E1000_MTU_MAX	(16384 - 18 - 4) /* Spec: 13.4.22: LPE: 16384 bytes with FCS */
 
 /* What must be true of a descriptor for its frame to be handed out as it is: it is done, the frame
- * is whole, without error and with no wrong checksum, and shorter than the buffer. One test for
- * all. */
-#define E1000_RXD_GOOD (E1000_RXD_DD | E1000_RXD_EOP)
+ * is whole, without error and with no wrong checksum, not empty, and no longer than the buffer. One
+ * test for all: of what remains when the bits that must be set, and one byte, are taken away. */
+#define E1000_RXD_GOOD (E1000_RXD_DD | E1000_RXD_EOP | 1)
 #define E1000_RXD_ERRORS \
 	(E1000_RXD_CE | E1000_RXD_SE | E1000_RXD_SEQ | E1000_RXD_CXE | E1000_RXD_RXE)
 #define E1000_RXD_LENGTH  0xffffull
 #define E1000_RXD_TOOLONG (E1000_RXD_LENGTH & ~(UNIC_PACKET_ROOM - 1ull))
-#define E1000_RXD_CHECK \
-	(E1000_RXD_GOOD | E1000_RXD_ERRORS | E1000_RXD_TCPE | E1000_RXD_IPE | E1000_RXD_TOOLONG)
+#define E1000_RXD_CHECK                                                                     \
+	(E1000_RXD_DD | E1000_RXD_EOP | E1000_RXD_ERRORS | E1000_RXD_TCPE | E1000_RXD_IPE | \
+	 E1000_RXD_TOOLONG)
 _Static_assert(UNIC_PACKET_ROOM == 2048, "RCTL.BSIZE and E1000_RXD_TOOLONG");
 
 static void e1000_ack_all(const struct intel *e)
@@ -198,23 +199,6 @@ static void e1000_stop(struct unic_port *port)
 
 /* --- Receiving --- */
 
-/* Of a good frame: by IXSM, VP, bit 36, TCPCS and IPCS. */
-#define FLAGS(ixsm, vp, tcpcs, ipcs)                                                             \
-	((uint64_t)(((vp) ? UNIC_PACKET_VLAN : 0) | (!(ixsm) && (tcpcs) ? UNIC_RX_L4_GOOD : 0) | \
-		    (!(ixsm) && (ipcs) ? UNIC_RX_IP_GOOD : 0)))
-#define FLAGS_4(tcpcs, ipcs)                                                          \
-	FLAGS(0, 0, tcpcs, ipcs), FLAGS(1, 0, tcpcs, ipcs), FLAGS(0, 1, tcpcs, ipcs), \
-		FLAGS(1, 1, tcpcs, ipcs)
-static const uint64_t e1000_flags[32] = {
-	FLAGS_4(0, 0), FLAGS_4(0, 0), FLAGS_4(1, 0), FLAGS_4(1, 0),
-	FLAGS_4(0, 1), FLAGS_4(0, 1), FLAGS_4(1, 1), FLAGS_4(1, 1),
-};
-
-static inline uint64_t e1000_flags_of(uint64_t word)
-{
-	return e1000_flags[word >> 34 & 31];
-}
-
 /* Takes good frames up to the end of the ring; @count packets must be in the pool. */
 static inline unsigned int e1000_rx_run(struct unic_queue *queue, struct unic_packet **packets,
 					unsigned int count)
@@ -224,7 +208,8 @@ static inline unsigned int e1000_rx_run(struct unic_queue *queue, struct unic_pa
 	volatile struct intel_desc *desc = q->rx_ring + index;
 	struct unic_packet **slot = q->rx_packets + index, *packet;
 	struct unic_packet **fresh = queue->pool->free + queue->pool->free_count;
-	uint64_t word, bytes = 0;
+	uint64_t word, length, bytes = 0;
+	uint32_t high;
 	size_t n;
 
 	if (q->rx_skip || q->rx_continue)
@@ -232,14 +217,16 @@ static inline unsigned int e1000_rx_run(struct unic_queue *queue, struct unic_pa
 	if (count > q->rx_mask + 1 - index)
 		count = q->rx_mask + 1 - index;
 	for (n = 0; n < count; n++) {
-		word = userpci_le64_to_cpu(desc[n].word) ^ E1000_RXD_GOOD;
-		if (word & E1000_RXD_CHECK)
+		word = userpci_le64_to_cpu(desc[n].word);
+		if ((word - E1000_RXD_GOOD) & E1000_RXD_CHECK)
 			break;
 		packet = slot[n];
 		packets[n] = packet;
-		packet->vlan = (uint16_t)(word >> 48);
-		unic_packet_set(packet, (uint16_t)word, e1000_flags_of(word));
-		bytes += (uint16_t)word;
+		length = (uint16_t)word;
+		bytes += length;
+		high = (uint32_t)(word >> 32); /* status, errors, and tag */
+		unic_packet_set(packet, (uint32_t)length, intel_rx_flags[(uint8_t)high]);
+		packet->vlan = (uint16_t)(high >> 16);
 		packet = *--fresh;
 		slot[n] = packet;
 		desc[n].address = userpci_cpu_to_le64(packet->iova[space]);
@@ -264,7 +251,7 @@ __attribute__((noinline)) static bool e1000_rx_odd(struct unic_queue *queue,
 		.last = word & E1000_RXD_EOP,
 		.bad = word & E1000_RXD_EOP && word & E1000_RXD_ERRORS,
 		.length = word & E1000_RXD_LENGTH,
-		.flags = (uint16_t)e1000_flags_of(word),
+		.flags = intel_rx_flags[(uint8_t)(word >> 32)],
 		.vlan = (uint16_t)(word >> 48),
 	};
 
@@ -276,29 +263,42 @@ __attribute__((noinline)) static bool e1000_rx_odd(struct unic_queue *queue,
 	return intel_rx_odd(queue, &rx, packets, n, fresh);
 }
 
+/* What a run has left: the end of the ring, odd descriptors, an empty pool. */
+__attribute__((noinline)) static unsigned int e1000_rx_rest(struct unic_queue *queue,
+							    struct unic_packet **packets,
+							    unsigned int count, unsigned int n)
+{
+	struct intel_queue *q = queue->priv;
+	struct unic_pool *pool = queue->pool;
+	uint32_t odd = q->rx_mask; /* ends the loop where the device does not */
+	bool starved = false;
+	unsigned int room;
+
+	if (pool->free_count < count - n) {
+		intel_tx_reclaim(q, pool);
+		/* An empty pool must not stop the ring: @count frames are dropped. */
+		starved = !n && !pool->free_count;
+		if (starved && odd > count)
+			odd = count;
+	}
+	while (n < count && (starved || pool->free_count) && odd-- &&
+	       e1000_rx_odd(queue, packets, &n, !starved)) {
+		room = count - n < pool->free_count ? count - n : pool->free_count;
+		n += e1000_rx_run(queue, packets + n, room);
+	}
+	return n;
+}
+
 static int e1000_rx_burst(struct unic_queue *queue, struct unic_packet **packets,
 			  unsigned int count)
 {
 	struct intel_queue *q = queue->priv;
-	uint32_t first = q->rx_next;
-	uint32_t odd = q->rx_mask; /* ends the loop where the device does not */
-	unsigned int n = 0, room;
-	bool starved = false;
+	uint32_t first = q->rx_next, room = queue->pool->free_count;
+	unsigned int n;
 
-	if (queue->pool->free_count < count) {
-		intel_tx_reclaim(q, queue->pool);
-		/* An empty pool must not stop the ring: @count frames are dropped. */
-		starved = !queue->pool->free_count;
-		if (starved && odd > count)
-			odd = count;
-	}
-	do {
-		room = count - n;
-		if (room > queue->pool->free_count)
-			room = queue->pool->free_count;
-		n += e1000_rx_run(queue, packets + n, room);
-	} while (n < count && (starved || queue->pool->free_count) && odd-- &&
-		 e1000_rx_odd(queue, packets, &n, !starved));
+	n = e1000_rx_run(queue, packets, count < room ? count : room);
+	if (n < count)
+		n = e1000_rx_rest(queue, packets, count, n);
 	if (q->rx_next == first)
 		return 0;
 	userpci_rmb(); /* the done bits before the frames, which the caller reads */

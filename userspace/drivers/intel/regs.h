@@ -103,6 +103,7 @@
 
 /* Names for traces (names.c). */
 extern const struct userpci_register intel_e1000_registers[];
+extern const struct userpci_register intel_e1000e_registers[];
 extern const struct userpci_register intel_igb_registers[];
 
 /* A descriptor of either ring, of whatever format, as it is given to the device. */
@@ -145,84 +146,152 @@ _Static_assert(sizeof(struct intel_desc) == 16, "descriptor layout");
 #define E1000_TXC_IP  (1ull << 25) /* version 4 */
 
 /*
+ * 82574. Spec: Intel 82574 GbE Controller Family Datasheet, 317694, revision 3.4: registers in
+ * chapter 10, extended receive descriptors in section 7.1.5. What has the same place and meaning as
+ * above keeps its name from there.
+ */
+#define E1000E_CTRL_GIO_DISABLE	  (1u << 2)  /* 10.2.2.1: no more requests to memory */
+#define E1000E_STATUS_GIO	  (1u << 19) /* 10.2.2.2: it still makes some */
+#define E1000E_EECD		  0x0010
+#define E1000E_EECD_AUTO_RD	  (1u << 9) /* the NVM was loaded */
+#define E1000E_EERD_DONE	  (1u << 1)
+#define E1000E_EERD_ADDR(x)	  ((x) << 2)
+#define E1000E_CTRL_EXT		  0x0018
+#define E1000E_CTRL_EXT_EIAME	  (1u << 24) /* a message masks what IAM says */
+#define E1000E_CTRL_EXT_IAME	  (1u << 27) /* so does reading or writing ICR */
+#define E1000E_CTRL_EXT_DRV_LOAD  (1u << 28) /* for the firmware: there is a driver */
+#define E1000E_CTRL_EXT_PBA_CLR	  (1u << 31) /* MSI-X: unmasking forgets a pending message */
+
+#define E1000E_EIAC		  0x00dc /* bits of ICR that a message clears */
+#define E1000E_IVAR		  0x00e4 /* 10.2.4.9: which vector, for each cause */
+#define E1000E_IVAR_RX(q, vector) (((vector) | 8u) << 4 * (q))
+#define E1000E_IVAR_OTHER(vector) (((vector) | 8u) << 16)
+#define E1000E_EITR(n)		  (0x00e8 + 4 * (n))
+#define E1000E_EITR_COUNT	  5
+#define E1000E_INT_RXQ(q)	  (1u << (20 + (q))) /* 10.2.4.1: with MSI-X in place of RXT0 */
+#define E1000E_INT_OTHER	  (1u << 24)	     /* with MSI-X: LSC and the like */
+
+#define E1000E_TCTL_COLD_MASK	  (0x3ffu << 12)
+#define E1000E_TCTL_CT_MASK	  (0xffu << 4)
+#define E1000E_EXTCNF_CTRL	  0x0f00 /* 4.5.2: who may use the MDIO interface */
+#define E1000E_EXTCNF_MDIO_SW	  (1u << 5)
+
+#define E1000E_RDBAL(q)		  (0x2800 + 0x100 * (q))
+#define E1000E_RDTR(q)		  (0x2820 + 0x100 * (q))
+#define E1000E_RXDCTL(q)	  (0x2828 + 0x100 * (q))
+#define E1000E_TDBAL(q)		  (0x3800 + 0x100 * (q))
+#define E1000E_TDH(q)		  (0x3810 + 0x100 * (q))
+#define E1000E_TXDCTL(q)	  (0x3828 + 0x100 * (q)) /* 10.2.6.10 */
+#define E1000E_TARC(q)		  (0x3840 + 0x100 * (q))
+#define E1000E_TARC_ENABLE	  (1u << 10)
+/* Of both DCTLs: write back each descriptor at once. */
+#define E1000E_DCTL_WTHRESH(n) ((n) << 16)
+#define E1000E_DCTL_GRAN       (1u << 24) /* thresholds count descriptors */
+#define E1000E_TXDCTL_COUNT    (1u << 22)
+
+#define E1000E_RXCSUM_PCSD     (1u << 13) /* the descriptor has the hash */
+#define E1000E_RFCTL	       0x5008
+#define E1000E_RFCTL_ISCSI_DIS (1u << 0)
+#define E1000E_RFCTL_NFSW_DIS  (1u << 6)
+#define E1000E_RFCTL_NFSR_DIS  (1u << 7)
+#define E1000E_RFCTL_ACK_DIS   (1u << 12) /* no cause of their own for TCP's ACKs */
+#define E1000E_RFCTL_EXSTEN    (1u << 15) /* extended receive descriptors */
+#define E1000E_MRQC	       0x5818
+#define E1000E_MRQC_RSS	       1u
+#define E1000E_MRQC_FIELDS     (1u << 16 | 1u << 17 | 1u << 18 | 1u << 20) /* IPv4, IPv6, TCP */
+#define E1000E_RETA(n)	       (0x5c00 + 4 * (n))			   /* four entries each */
+#define E1000E_RETA_COUNT      32
+#define E1000E_RETA_QUEUE      7 /* the bit of an entry that is the queue */
+#define E1000E_RSSRK(n)	       (0x5c80 + 4 * (n))
+#define E1000E_RSSRK_COUNT     10
+
+/* What the device makes of an extended receive descriptor: in `address` the RSS type in bits 0 to
+ * 3 and the hash in 32 to 63; in `word` the length in bits 32 to 47, the tag in 48 to 63, and: */
+#define E1000E_RXD_DD	 (1ull << 0)
+#define E1000E_RXD_EOP	 (1ull << 1)
+#define E1000E_RXD_IXSM	 (1ull << 2) /* the checksum bits say nothing */
+#define E1000E_RXD_VP	 (1ull << 3) /* a tag was taken out */
+#define E1000E_RXD_TCPCS (1ull << 5) /* TCP's or UDP's checksum was looked at */
+#define E1000E_RXD_IPCS	 (1ull << 6) /* that of the IPv4 header */
+#define E1000E_RXD_CE	 (1ull << 24)
+#define E1000E_RXD_SE	 (1ull << 25)
+#define E1000E_RXD_SEQ	 (1ull << 26)
+#define E1000E_RXD_CXE	 (1ull << 28)
+#define E1000E_RXD_TCPE	 (1ull << 29) /* wrong */
+#define E1000E_RXD_IPE	 (1ull << 30)
+#define E1000E_RXD_RXE	 (1ull << 31)
+
+/*
  * 82576. Spec: Intel 82576EB Gigabit Ethernet Controller Datasheet, revision 2.7: registers in
  * chapter 8, descriptors in sections 7.1.5 (receive) and 7.2.2 (transmit). What has the same place
  * and meaning as above keeps its name from there.
  */
-#define IGB_CTRL_GIO_DISABLE  (1u << 2)	 /* 8.2.1: no more requests to memory */
-#define IGB_CTRL_LRST	      (1u << 3)
-#define IGB_STATUS_GIO	      (1u << 19) /* 8.2.2: it still makes some */
-#define IGB_CTRL_EXT	      0x0018	 /* 8.2.3 */
-#define IGB_CTRL_EXT_DRV_LOAD (1u << 28) /* for the firmware: there is a driver */
+#define IGB_CTRL_GIO_DISABLE	       (1u << 2) /* 8.2.1: no more requests to memory */
+#define IGB_CTRL_LRST		       (1u << 3)
+#define IGB_STATUS_GIO		       (1u << 19) /* 8.2.2: it still makes some */
+#define IGB_CTRL_EXT		       0x0018	  /* 8.2.3 */
+#define IGB_CTRL_EXT_DRV_LOAD	       (1u << 28) /* for the firmware: there is a driver */
 
-#define IGB_MDIC	      0x0020 /* 8.2.4 */
-#define IGB_MDIC_READ(phy_reg) (2u << 26 | 1u << 21 | (phy_reg) << 16)
+#define IGB_MDIC		       0x0020 /* 8.2.4 */
+#define IGB_MDIC_READ(phy_reg)	       (2u << 26 | 1u << 21 | (phy_reg) << 16)
 #define IGB_MDIC_WRITE(phy_reg, value) (1u << 26 | 1u << 21 | (phy_reg) << 16 | (value))
-#define IGB_MDIC_DATA	      0xffffu
-#define IGB_MDIC_READY	      (1u << 28)
+#define IGB_MDIC_DATA		       0xffffu
+#define IGB_MDIC_READY		       (1u << 28)
 /* IEEE 802.3, 22.2.4. */
-#define IGB_PHY_CONTROL	      0
-#define IGB_PHY_RESTART	      (1u << 9)
-#define IGB_PHY_NEGOTIATE     (1u << 12)
-#define IGB_PHY_STATUS	      1
-#define IGB_PHY_NEGOTIATED    (1u << 5)
+#define IGB_PHY_CONTROL	   0
+#define IGB_PHY_RESTART	   (1u << 9)
+#define IGB_PHY_NEGOTIATE  (1u << 12)
+#define IGB_PHY_STATUS	   1
+#define IGB_PHY_NEGOTIATED (1u << 5)
 
-#define IGB_ICR		      0x1500 /* 8.8: the causes of E1000_ICR */
-#define IGB_IMS		      0x1508
-#define IGB_IMC		      0x150c
-#define IGB_GPIE	      0x1514	 /* 7.3.2.11 */
-#define IGB_GPIE_NSICR	      (1u << 0)	 /* each read of ICR clears it */
-#define IGB_GPIE_MULTIPLE     (1u << 4)	 /* MSI-X: causes go where IVAR says */
-#define IGB_GPIE_PBA	      (1u << 31) /* MSI-X */
-#define IGB_EIMS	      0x1524	 /* a bit for each vector */
-#define IGB_EIMC	      0x1528
-#define IGB_EIAC	      0x152c /* 8.8.5: its bit of EICR goes when the message does */
-#define IGB_EICR	      0x1580
-#define IGB_EITR(n)	      (0x1680 + 4 * (n))
-#define IGB_EITR_COUNT	      25
-#define IGB_IVAR(n)	      (0x1700 + 4 * (n)) /* 8.8.13: of queues n and n + 8 */
-#define IGB_IVAR_COUNT	      8
-#define IGB_IVAR_RX(q, vector) (((vector) | 0x80u) << ((q) & 8 ? 16 : 0))
-#define IGB_IVAR_MISC	      0x1740
+/* ICR, IMS and IMC have their aliases where E1000_ICR and the others are (8.8). */
+#define IGB_GPIE		    0x1514     /* 7.3.2.11 */
+#define IGB_GPIE_NSICR		    (1u << 0)  /* each read of ICR clears it */
+#define IGB_GPIE_MULTIPLE	    (1u << 4)  /* MSI-X: causes go where IVAR says */
+#define IGB_GPIE_PBA		    (1u << 31) /* MSI-X */
+#define IGB_EIMS		    0x1524     /* a bit for each vector */
+#define IGB_EIMC		    0x1528
+#define IGB_EIAC		    0x152c /* 8.8.5: its bit of EICR goes when the message does */
+#define IGB_EICR		    0x1580
+#define IGB_EITR(n)		    (0x1680 + 4 * (n))
+#define IGB_EITR_COUNT		    25
+#define IGB_IVAR(n)		    (0x1700 + 4 * (n)) /* 8.8.13: of queues n and n + 8 */
+#define IGB_IVAR_COUNT		    8
+#define IGB_IVAR_RX(q, vector)	    (((vector) | 0x80u) << (q) / 8 * 16)
+#define IGB_IVAR_MISC		    0x1740
 #define IGB_IVAR_MISC_OTHER(vector) (((vector) | 0x80u) << 8)
 
-#define IGB_RLPML	      0x5004	 /* bytes with FCS, where RCTL.LPE is set */
-#define IGB_RXCSUM_PCSD	      (1u << 13) /* the descriptor has the hash */
-#define IGB_MRQC	      0x5818
-#define IGB_MRQC_RSS	      2u
-#define IGB_MRQC_FIELDS	      (1u << 16 | 1u << 17 | 1u << 20 | 1u << 21 | 1u << 22 | 1u << 23)
-#define IGB_RETA(n)	      (0x5c00 + 4 * (n)) /* four entries each */
-#define IGB_RETA_COUNT	      32
-#define IGB_RSSRK(n)	      (0x5c80 + 4 * (n))
-#define IGB_RSSRK_COUNT	      10
+#define IGB_RLPML		    0x5004	/* bytes with FCS, where RCTL.LPE is set */
+#define IGB_MRQC_RSS		    2u		/* of E1000E_MRQC */
+#define IGB_MRQC_FIELDS		    0x00f70000u /* IPv4, IPv6, TCP and UDP on both */
 
 /* 8.10 and 8.12: of queue n, 0 to 15. */
-#define IGB_RDBAL(n)	      (0xc000 + 0x40 * (n))
-#define IGB_SRRCTL(n)	      (0xc00c + 0x40 * (n)) /* 8.10.2 */
-#define IGB_SRRCTL_2048	      2u		    /* bytes of a buffer, in KB */
-#define IGB_SRRCTL_ONE	      (1u << 25)	    /* advanced descriptors, one buffer each */
-#define IGB_SRRCTL_DROP	      (1u << 31)	    /* without a descriptor: do not wait for one */
-#define IGB_RDT(n)	      (0xc018 + 0x40 * (n))
-#define IGB_RXDCTL(n)	      (0xc028 + 0x40 * (n)) /* 8.10.10 */
-#define IGB_RQDPC(n)	      (0xc030 + 0x40 * (n)) /* dropped; cleared by reading */
-#define IGB_RQDPC_MASK	      0xfffu
-#define IGB_TDBAL(n)	      (0xe000 + 0x40 * (n))
-#define IGB_TDH(n)	      (0xe010 + 0x40 * (n))
-#define IGB_TXDCTL(n)	      (0xe028 + 0x40 * (n)) /* 8.12.13 */
+#define IGB_RDBAL(n)	(0xc000 + 0x40 * (n))
+#define IGB_SRRCTL(n)	(0xc00c + 0x40 * (n)) /* 8.10.2 */
+#define IGB_SRRCTL_2048 2u		      /* bytes of a buffer, in KB */
+#define IGB_SRRCTL_ONE	(1u << 25)	      /* advanced descriptors, one buffer each */
+#define IGB_SRRCTL_DROP (1u << 31)	      /* without a descriptor: do not wait for one */
+#define IGB_RDT(n)	(0xc018 + 0x40 * (n))
+#define IGB_RXDCTL(n)	(0xc028 + 0x40 * (n)) /* 8.10.10 */
+#define IGB_RQDPC(n)	(0xc030 + 0x40 * (n)) /* dropped; cleared by reading */
+#define IGB_RQDPC_MASK	0xfffu
+#define IGB_TDBAL(n)	(0xe000 + 0x40 * (n))
+#define IGB_TDH(n)	(0xe010 + 0x40 * (n))
+#define IGB_TXDCTL(n)	(0xe028 + 0x40 * (n)) /* 8.12.13 */
 /* Of both: how many descriptors to fetch, and to write back, at once. */
 #define IGB_DCTL_THRESHOLDS(fetch, host, back) ((fetch) | (host) << 8 | (back) << 16)
-#define IGB_DCTL_ENABLE	      (1u << 25)
+#define IGB_DCTL_ENABLE			       (1u << 25)
 
 /* What the device makes of a receive descriptor (7.1.5.2): in `address` the RSS type in bits 0 to 3
  * and the hash in 32 to 63; in `word` the length in bits 32 to 47, the tag in 48 to 63, and: */
-#define IGB_RXD_DD	      (1ull << 0)
-#define IGB_RXD_EOP	      (1ull << 1)
-#define IGB_RXD_VP	      (1ull << 3)  /* a tag was taken out */
-#define IGB_RXD_L4CS	      (1ull << 5)  /* TCP's or UDP's checksum was looked at */
-#define IGB_RXD_IPCS	      (1ull << 6)  /* that of the IPv4 header */
-#define IGB_RXD_L4E	      (1ull << 29) /* wrong */
-#define IGB_RXD_IPE	      (1ull << 30)
-#define IGB_RXD_RXE	      (1ull << 31) /* the frame has an error */
+#define IGB_RXD_DD   (1ull << 0)
+#define IGB_RXD_EOP  (1ull << 1)
+#define IGB_RXD_VP   (1ull << 3)  /* a tag was taken out */
+#define IGB_RXD_L4CS (1ull << 5)  /* TCP's or UDP's checksum was looked at */
+#define IGB_RXD_IPCS (1ull << 6)  /* that of the IPv4 header */
+#define IGB_RXD_L4E  (1ull << 29) /* wrong */
+#define IGB_RXD_IPE  (1ull << 30)
+#define IGB_RXD_RXE  (1ull << 31) /* the frame has an error */
 
 /* The second word of an advanced transmit descriptor (7.2.2.3), besides what it has in common with
  * E1000_TXD_*: the length in bits 0 to 15. */
@@ -236,10 +305,10 @@ _Static_assert(sizeof(struct intel_desc) == 16, "descriptor layout");
 #define IGB_TXC_MACLEN_MAX    127
 #define IGB_TXC_VLAN(tag)     ((uint64_t)(tag) << 16)
 /* ...and in `word`. */
-#define IGB_TXC_IP	      (1ull << 10) /* version 4 */
-#define IGB_TXC_TCP	      (1ull << 11)
-#define IGB_TXC		      (2ull << 20)
-#define IGB_TXC_L4LEN(bytes)  ((uint64_t)(bytes) << 40)
-#define IGB_TXC_MSS(bytes)    ((uint64_t)(bytes) << 48)
+#define IGB_TXC_IP	     (1ull << 10) /* version 4 */
+#define IGB_TXC_TCP	     (1ull << 11)
+#define IGB_TXC		     (2ull << 20)
+#define IGB_TXC_L4LEN(bytes) ((uint64_t)(bytes) << 40)
+#define IGB_TXC_MSS(bytes)   ((uint64_t)(bytes) << 48)
 
 #endif
