@@ -21,6 +21,10 @@
 
 const struct unic_driver *const unic_drivers[] = {
 	&unic_e1000,
+	&unic_e1000e,
+	&unic_igb,
+	&unic_rtl8139,
+	&unic_virtio_net,
 	NULL,
 };
 
@@ -232,6 +236,15 @@ static void port_destroy(struct unic_port *port, bool probed)
 	free(port);
 }
 
+/* The configuration space of a device that has vanished answers all ones, or nothing. */
+static bool is_gone(struct userpci_device *device)
+{
+	uint32_t vendor = 0;
+	int err = userpci_config_read(device, 0, 2, &vendor);
+
+	return err == -ENODEV || (!err && vendor == GONE);
+}
+
 static int port_setup(struct unic_port *port)
 {
 	bool probed = false;
@@ -240,6 +253,9 @@ static int port_setup(struct unic_port *port)
 	err = userpci_dma_set_mask(port->device, port->driver->dma_bits);
 	if (!err)
 		err = port->driver->probe(port);
+	/* What makes no sense may be the answers of nobody. */
+	if (err == -EIO && is_gone(port->device))
+		err = -ENODEV;
 	probed = !err;
 	if (!err)
 		err = config_complete(port);
@@ -313,7 +329,7 @@ int unic_start(struct unic_port *port)
 	}
 	err = port->driver->start(port);
 	if (err)
-		return err;
+		return err == -EIO && is_gone(port->device) ? -ENODEV : err;
 	port->started = true;
 	bursts_set(port, port->driver->rx_burst, port->driver->tx_burst);
 	return 0;
@@ -323,25 +339,22 @@ int unic_stop(struct unic_port *port)
 {
 	if (!port->started)
 		return -ENETDOWN;
-	bursts_set(port, stopped_burst, stopped_burst);
 	port->started = false;
 	port->driver->stop(port);
+	bursts_set(port, stopped_burst, stopped_burst); /* a driver may have set others */
 	return 0;
 }
 
 /* --- Bursts --- */
 
-/* A device that has vanished leaves its rings as they are: after many bursts without a packet the
- * configuration space is asked, which answers all ones then, or nothing. */
+/* A device that has vanished leaves its rings as they are: after many bursts without a packet it is
+ * looked for. */
 __attribute__((noinline, cold)) static int look_for_device(struct unic_queue *queue)
 {
 	struct unic_port *port = queue->port;
-	uint32_t vendor = 0;
-	int err;
 
 	queue->idle = 0;
-	err = userpci_config_read(port->device, 0, 2, &vendor);
-	if (err != -ENODEV && (err || vendor != GONE))
+	if (!is_gone(port->device))
 		return 0;
 	port->gone = true;
 	bursts_set(port, gone_burst, gone_burst);
@@ -387,26 +400,68 @@ int unic_tx_burst(struct unic_port *port, unsigned int queue, struct unic_packet
 
 /* --- Waiting --- */
 
+static int wait_check(const struct unic_port *port, unsigned int queue)
+{
+	if (queue >= port->queue_count)
+		return -EINVAL;
+	if (!port->started)
+		return -ENETDOWN;
+	if (!port->vectors)
+		return -EINVAL;
+	return port->gone ? -ENODEV : 0;
+}
+
+/* INTx was masked when it came, and is let in again once the device's cause is gone. */
+static int wait_end(struct unic_queue *queue)
+{
+	bool link = queue->port->driver->irq_ack(queue);
+	int err = userpci_irq_unmask(queue->port->device, queue->index);
+
+	return err ? err : link ? UNIC_WAIT_LINK : 0;
+}
+
 /* Arm, look, sleep. What comes before the look is seen by it, what comes after raises the
- * interrupt, as irq_arm() promises. INTx was masked when it came, and is let in again once the
- * device's cause is gone. */
+ * interrupt, as irq_arm() promises. */
 static int wait_asleep(struct unic_queue *queue, int64_t timeout_us)
 {
 	const struct unic_driver *driver = queue->port->driver;
-	struct userpci_device *device = queue->port->device;
-	int err = 0, unmask;
-	bool link;
+	int err = 0, end;
 
 	driver->irq_arm(queue);
 	if (!driver->rx_pending(queue))
-		err = userpci_irq_wait(device, queue->index, timeout_us, NULL);
-	link = driver->irq_ack(queue);
-	unmask = userpci_irq_unmask(device, queue->index);
-	if (!err)
-		err = unmask;
+		err = userpci_irq_wait(queue->port->device, queue->index, timeout_us, NULL);
+	end = wait_end(queue);
 	if (err && err != -ETIMEDOUT)
 		return err;
-	return link ? UNIC_WAIT_LINK : err;
+	return end ? end : err;
+}
+
+int unic_wait_begin(struct unic_port *port, unsigned int queue)
+{
+	int err = wait_check(port, queue);
+
+	if (err)
+		return err;
+	port->driver->irq_arm(port->queues[queue]);
+	return userpci_irq_fd(port->device, queue);
+}
+
+int unic_wait_pending(struct unic_port *port, unsigned int queue)
+{
+	return queue < port->queue_count && port->started &&
+	       port->driver->rx_pending(port->queues[queue]);
+}
+
+int unic_wait_end(struct unic_port *port, unsigned int queue)
+{
+	int err = wait_check(port, queue);
+
+	if (err)
+		return err;
+	err = userpci_irq_wait(port->device, queue, 0, NULL);
+	if (err && err != -ETIMEDOUT && err != -EINTR)
+		return err;
+	return wait_end(port->queues[queue]);
 }
 
 /* Looks pay as long as they find something: then there are more the next time, else fewer. */
@@ -430,14 +485,10 @@ static bool wait_awake(struct unic_queue *queue)
 
 int unic_wait(struct unic_port *port, unsigned int queue, int64_t timeout_us)
 {
-	if (queue >= port->queue_count)
-		return -EINVAL;
-	if (!port->started)
-		return -ENETDOWN;
-	if (!port->vectors)
-		return -EINVAL;
-	if (port->gone)
-		return -ENODEV;
+	int err = wait_check(port, queue);
+
+	if (err)
+		return err;
 	if (wait_awake(port->queues[queue]))
 		return 0;
 	return wait_asleep(port->queues[queue], timeout_us);

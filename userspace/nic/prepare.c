@@ -7,6 +7,8 @@
 
 #include <unic/driver.h>
 
+#include "depot.h"
+
 #define CHAIN_MAX    64 /* packets: more than the longest frame takes in halves of buffers */
 
 #define ETHER_TYPE   12 /* where it is in a frame */
@@ -64,10 +66,19 @@ static uint16_t fold(uint64_t total)
 
 /* --- The chain --- */
 
+/* Each packet goes to its own pool: some may be of another depot. */
 static int drop(struct unic_packet *packet, uint64_t *counter)
 {
+	bool more;
+
 	(*counter)++;
-	unic_packet_free(packet);
+	do {
+		struct unic_packet *next = packet->next;
+
+		more = packet->flags & UNIC_PACKET_CHAINED;
+		packet->pool->free[packet->pool->free_count++] = packet;
+		packet = next;
+	} while (more);
 	return -EINVAL;
 }
 
@@ -77,23 +88,24 @@ static bool fits(const struct unic_packet *packet)
 	       packet->length && packet->length <= unic_packet_room(packet);
 }
 
-/* The number of packets, or 0: one of them is of another depot, or says what it has no room for, or
- * there is no end. The chain is cut there. Packets of another pool become this one's. */
+/* The number of packets, or 0: there are too many, one of them is of another depot, or says what it
+ * has no room for. A chain without end is cut. Packets of another pool become this one's. */
 static unsigned int take_chain(const struct unic_queue *queue, struct unic_packet *packet,
 			       uint32_t *total)
 {
-	unsigned int n = 0;
+	const struct unic_depot *depot = queue->pool->depot;
+	uint32_t n = 0, most = unic_depot_count(depot);
+	bool good = true;
 
 	for (*total = 0;; packet = packet->next) {
-		if (packet->pool != queue->pool && packet->pool->depot == queue->pool->depot)
+		if (packet->pool != queue->pool && packet->pool->depot == depot)
 			packet->pool = queue->pool;
-		if (packet->pool != queue->pool || !fits(packet) || ++n > CHAIN_MAX) {
-			packet->flags &= (uint16_t)~UNIC_PACKET_CHAINED;
-			return 0;
-		}
+		good = good && packet->pool == queue->pool && fits(packet);
 		*total += packet->length;
+		if (++n >= most)
+			packet->flags &= (uint16_t)~UNIC_PACKET_CHAINED;
 		if (!(packet->flags & UNIC_PACKET_CHAINED))
-			return n;
+			return good && n <= CHAIN_MAX ? n : 0;
 	}
 }
 
