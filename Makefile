@@ -32,13 +32,17 @@ NIC_SRC := $(wildcard userspace/nic/*.c userspace/drivers/*/*.c)
 BIND_SRC := $(wildcard userspace/bind/*.c)
 USERPCI_SRC := $(addprefix userspace/tools/,userpci.c cmd-list.c cmd-bind.c cmd-trace.c \
 	trace-names.c) $(BIND_SRC)
-UNIC_SRC := $(addprefix userspace/tools/,unic.c cmd-echo.c cmd-info.c echo.c)
+UNIC_SRC := $(addprefix userspace/tools/,unic.c cmd-echo.c cmd-info.c echo.c unic-run.c \
+	cmd-cap.c cmd-replay.c cmd-tap.c pcapng.c cmd-nics.c cmd-stats.c cmd-gen.c gen.c \
+	cmd-recv.c track.c cmd-fwd.c)
 EDU_SRC := userspace/examples/edu.c
+HTTP_SRC := $(addprefix userspace/examples/,http.c lwip-netif.c)
 UNIT_SRC := $(wildcard tests/unit/*.c)
 UAPI_SRC := $(wildcard tests/uapi/*.c)
 DEBUG_SRC := $(wildcard tests/debug/*.c)
-SUITE_SRC := $(addprefix tests/suite/,suite.c each.c edu.c others.c nic.c kernel.c)
+SUITE_SRC := $(addprefix tests/suite/,suite.c each.c edu.c others.c cable.c nic.c offload.c kernel.c)
 NIC_TEST_SRC := $(wildcard tests/nic/*.c)
+FUZZ_SRC := $(wildcard tests/fuzz/*.c)
 # In the order in which they run: after lockdown.c the machine is not what it was.
 CONFORMANCE_SRC := $(patsubst %,tests/conformance/%.c,rows subject vfio memory maps registers \
 	sharing dma lifetime lockdown) tests/uapi/support.c
@@ -47,8 +51,9 @@ obj = $(patsubst %.c,$(O)/obj/%.o,$(1))
 LIBUSERPCI := $(O)/lib/libuserpci.a
 LIBUNIC := $(O)/lib/libunic.a
 SHARED := $(O)/lib/libuserpci.so $(O)/lib/libunic.so
-TOOLS := $(O)/bin/userpci $(O)/bin/unic $(O)/bin/edu
+TOOLS := $(addprefix $(O)/bin/,userpci unic edu http)
 SUITE := $(O)/tests/suite/suite
+FUZZ := $(O)/tests/fuzz/fuzz
 UNIT := $(patsubst tests/%.c,$(O)/tests/%,$(UNIT_SRC))
 UAPI := $(O)/tests/uapi/uapi $(O)/tests/uapi/uapi32
 GUEST := $(UAPI) $(O)/tests/debug/debug $(SUITE) \
@@ -57,7 +62,7 @@ CONFORMANCE := $(O)/tests/conformance/conformance $(O)/tests/conformance/conform
 
 .PHONY: conformance
 .PHONY: all help lib tools module demo test test-debug test-kernels quick check tests install clean
-.PHONY: sanitized units
+.PHONY: sanitized units fuzz fuzzers
 all: lib tools module
 
 help:
@@ -66,6 +71,7 @@ help:
 	@echo 'make test       all tests, here and in virtual machines'
 	@echo 'make test-debug the module under KASAN, lockdep, failslab (first builds a kernel)'
 	@echo 'make test-kernels the module on the newest kernel, 7.2, from Debian sid'
+	@echo 'make fuzz       NIC drivers against hostile devices: TIME=600 seconds on each, or on TARGET'
 	@echo 'make conformance what userpci, UIO, VFIO and sysfs allow, as a table'
 	@echo 'make quick      the tests that need no guest, under ASan and UBSan, in seconds'
 	@echo 'make check      layout, style, static analysis'
@@ -122,10 +128,16 @@ $(PC): $(O)/lib/pkgconfig/%.pc: scripts/%.pc.in
 $(O)/bin/userpci: $(call obj,$(USERPCI_SRC)) $(LIBUNIC) $(LIBUSERPCI)
 $(O)/bin/userpci: LIBS := -lpci
 $(O)/bin/unic: $(call obj,$(UNIC_SRC)) $(LIBUNIC) $(LIBUSERPCI)
+$(O)/bin/unic: LIBS := -lncurses -lpcap -pthread
 $(O)/bin/edu: $(call obj,$(EDU_SRC)) $(LIBUSERPCI)
+$(O)/bin/http: $(call obj,$(HTTP_SRC)) $(LIBUNIC) $(LIBUSERPCI)
+$(O)/bin/http: LIBS := -llwip
+$(call obj,$(HTTP_SRC)): CPPFLAGS_ALL += -isystem /usr/include/lwip
 $(O)/tests/unit/bind: $(call obj,$(BIND_SRC))
 $(O)/tests/unit/bind: LIBS := -lpci
 $(O)/tests/unit/echo: $(call obj,userspace/tools/echo.c)
+$(O)/tests/unit/gen: $(call obj,$(addprefix userspace/tools/,gen.c track.c))
+$(O)/tests/unit/unic-run: $(call obj,userspace/tools/unic-run.c)
 $(filter-out %/uapi32,$(GUEST)): $(LIBUNIC) $(LIBUSERPCI)
 $(UNIT): $(LIBUNIC) $(LIBUSERPCI)
 $(O)/tests/uapi/uapi: $(call obj,$(UAPI_SRC))
@@ -159,7 +171,7 @@ demo:
 test:
 	$(Q)scripts/setup build guest check
 	$(Q)$(MAKE) --no-print-directory module KERNEL=6.12
-	$(Q)$(MAKE) --no-print-directory sanitized
+	$(Q)$(MAKE) --no-print-directory sanitized fuzzers
 	$(Q)$(MAKE) --no-print-directory lib tools tests module KERNEL=6.1
 	$(Q)O='$(abspath $(O))' tests/run
 
@@ -191,6 +203,23 @@ sanitized:
 
 quick: sanitized
 	$(Q)O='$(abspath $(O))' tests/run quick
+
+# The NIC drivers and the device that is played by the fuzzer: tests/fuzz/run.
+FUZZ_SANITIZE := $(SANITIZE) -fsanitize=fuzzer-no-link
+fuzzers:
+	+$(Q)$(MAKE) --no-print-directory O='$(O)/fuzz' CC=clang CFLAGS='$(FUZZ_SANITIZE)' \
+		'$(O)/fuzz/tests/fuzz/fuzz'
+
+TIME ?= 600
+fuzz:
+	$(Q)scripts/setup build guest check
+	$(Q)$(MAKE) --no-print-directory fuzzers
+	$(Q)O='$(abspath $(O))' TIME='$(TIME)' tests/fuzz/run hunt $(TARGET)
+
+$(FUZZ): $(call obj,$(FUZZ_SRC)) $(LIBUNIC)
+	$(say) LD $@
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS_ALL) -fsanitize=fuzzer -o $@ $^ $(LDFLAGS_ALL)
 
 units: $(UNIT) $(SUITE) $(O)/bin/edu $(O)/bin/unic
 

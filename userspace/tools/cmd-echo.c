@@ -1,21 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /* unic echo: a host on the wire that can be pinged. */
-#include <arpa/inet.h>
 #include <errno.h>
-#include <getopt.h>
 #include <inttypes.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "echo.h"
 #include "unic-cmd.h"
+#include "unic-run.h"
 
 #define BURST 32
-/* A signal that comes just before the wait is seen at its end. */
-#define WAIT_SLICE_US 200000
 
 static const char echo_help[] =
 	"answer pings\n"
@@ -40,83 +35,20 @@ struct echo {
 	uint64_t unsent; /* replies for which the ring had no room */
 };
 
-static volatile sig_atomic_t stopped;
-
-static void on_signal(int number)
-{
-	(void)number;
-	stopped = 1;
-}
-
-static void catch_signals(void)
-{
-	struct sigaction action = { .sa_handler = on_signal };
-
-	sigaction(SIGINT, &action, NULL);
-	sigaction(SIGTERM, &action, NULL);
-}
-
-static bool parse_number(const char *text, uint64_t max, uint64_t *value)
-{
-	char *end;
-
-	errno = 0;
-	*value = strtoull(text, &end, 10);
-	return text[0] >= '0' && text[0] <= '9' && !*end && !errno && *value <= max;
-}
-
-static enum unic_status parse_option(struct echo *echo, int option, const char *word)
-{
-	uint64_t number;
-
-	switch (option) {
-	case 'i':
-		if (inet_pton(AF_INET, optarg, echo->host.ip) != 1)
-			return unic_cmd_usage("echo", "not an IPv4 address: ", optarg);
-		break;
-	case 'c':
-		if (!parse_number(optarg, UINT64_MAX, &echo->limit))
-			return unic_cmd_usage("echo", "not a number: ", optarg);
-		break;
-	case 't':
-		if (!parse_number(optarg, INT32_MAX, &number))
-			return unic_cmd_usage("echo", "not a number of seconds: ", optarg);
-		echo->timeout_us = (int64_t)number * 1000000;
-		break;
-	case ':':
-		return unic_cmd_usage("echo", "a value is missing after ", word);
-	default:
-		return unic_cmd_usage("echo", "unknown option ", word);
-	}
-	return UNIC_OK;
-}
-
 static enum unic_status parse(struct echo *echo, int argc, char **argv)
 {
-	static const struct option options[] = {
-		{ "ip", required_argument, NULL, 'i' },
-		{ "count", required_argument, NULL, 'c' },
-		{ "timeout", required_argument, NULL, 't' },
+	static const uint8_t none[4];
+	const struct run_option options[] = {
+		{ "ip", RUN_IPV4, echo->host.ip, 0, 0, 0 },
+		{ "count", RUN_NUMBER, &echo->limit, 1, UINT64_MAX, 0 },
+		{ "timeout", RUN_SECONDS, &echo->timeout_us, 0, 0, 0 },
 		{ 0 },
 	};
-	static const uint8_t none[4];
-	enum unic_status status;
-	int option;
+	enum unic_status status = run_parse(argc, argv, options, &echo->address, 1);
 
-	opterr = 0;
-	while ((option = getopt_long(argc, argv, ":", options, NULL)) != -1) {
-		status = parse_option(echo, option, argv[optind - 1]);
-		if (status)
-			return status;
-	}
-	if (optind == argc)
-		return unic_cmd_usage("echo", "ADDRESS is missing", "");
-	if (optind + 1 < argc)
-		return unic_cmd_usage("echo", "one too many: ", argv[optind + 1]);
-	if (!memcmp(echo->host.ip, none, sizeof(none)))
+	if (!status && !memcmp(echo->host.ip, none, sizeof(none)))
 		return unic_cmd_usage("echo", "--ip A.B.C.D is missing", "");
-	echo->address = argv[optind];
-	return UNIC_OK;
+	return status;
 }
 
 static bool limit_reached(const struct echo *echo, unsigned int queued)
@@ -182,14 +114,14 @@ static int serve(struct echo *echo)
 	int64_t end = unic_cmd_now_us() + echo->timeout_us;
 	int n;
 
-	while (!stopped && !limit_reached(echo, 0)) {
-		int64_t left = echo->timeout_us ? end - unic_cmd_now_us() : WAIT_SLICE_US;
+	while (!run_stopped() && !limit_reached(echo, 0)) {
+		int64_t left = echo->timeout_us ? end - unic_cmd_now_us() : RUN_SLICE_US;
 
 		if (left <= 0)
 			break;
 		n = serve_burst(echo);
 		if (!n)
-			n = unic_wait(echo->port, 0, left < WAIT_SLICE_US ? left : WAIT_SLICE_US);
+			n = unic_wait(echo->port, 0, left < RUN_SLICE_US ? left : RUN_SLICE_US);
 		if (n < 0 && n != -ETIMEDOUT && n != -EINTR)
 			return n;
 	}
@@ -227,7 +159,7 @@ static enum unic_status echo_run(int argc, char **argv)
 	status = parse(&echo, argc, argv);
 	if (status)
 		return status;
-	catch_signals();
+	run_catch_signals();
 	status = unic_cmd_open(echo.address, &echo.port);
 	if (status)
 		return status;

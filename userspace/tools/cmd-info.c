@@ -10,7 +10,31 @@ static const char info_help[] =
 	"usage: unic info ADDRESS\n"
 	"\n"
 	"Resets the device, and waits up to 5 seconds for its link. Prints a line each:\n"
-	"address, driver, MAC, link, and rings (receive and transmit descriptors).\n";
+	"address, driver, MAC, link, rings (receive and transmit descriptors), the most\n"
+	"queues, the largest MTU, and what the device can do for an application.\n";
+
+static const struct {
+	uint32_t offload;
+	const char *name;
+} offloads[] = {
+	{ UNIC_OFFLOAD_RX_CHECKSUM, "rx-checksum" },
+	{ UNIC_OFFLOAD_TX_CHECKSUM, "tx-checksum" },
+	{ UNIC_OFFLOAD_VLAN_STRIP, "vlan-strip" },
+	{ UNIC_OFFLOAD_VLAN_INSERT, "vlan-insert" },
+	{ UNIC_OFFLOAD_TSO, "tso" },
+	{ UNIC_OFFLOAD_RSS, "rss" },
+};
+
+static void print_offloads(uint32_t can)
+{
+	size_t i;
+
+	printf("offloads");
+	for (i = 0; i < sizeof(offloads) / sizeof(offloads[0]); i++)
+		if (can & offloads[i].offload)
+			printf(" %s", offloads[i].name);
+	puts(can ? "" : " none");
+}
 
 static enum unic_status info_run(int argc, char **argv)
 {
@@ -33,9 +57,12 @@ static enum unic_status info_run(int argc, char **argv)
 	       "driver   %s\n"
 	       "MAC      %s\n"
 	       "link     %s\n"
-	       "rings    %u and %u descriptors\n",
+	       "rings    %u and %u descriptors\n"
+	       "queues   %u\n"
+	       "MTU      %u\n",
 	       info->address, info->driver, unic_cmd_mac(info->mac, mac), unic_cmd_link(port, link),
-	       info->rx_descriptors, info->tx_descriptors);
+	       info->rx_descriptors, info->tx_descriptors, info->max_queues, info->max_mtu);
+	print_offloads(info->can_offload);
 	unic_close(port);
 	return UNIC_OK;
 }

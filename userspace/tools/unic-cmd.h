@@ -16,7 +16,9 @@ struct unic_cmd {
 	enum unic_status (*run)(int argc, char **argv);
 };
 
-extern const struct unic_cmd unic_cmd_echo, unic_cmd_info;
+extern const struct unic_cmd unic_cmd_echo, unic_cmd_info, unic_cmd_list, unic_cmd_stats;
+extern const struct unic_cmd unic_cmd_gen, unic_cmd_recv, unic_cmd_fwd;
+extern const struct unic_cmd unic_cmd_cap, unic_cmd_replay, unic_cmd_tap;
 
 /* One line on stderr: "unic: ADDRESS: ACTION: error". */
 enum unic_status unic_cmd_error(const char *address, const char *action, int err);
@@ -26,11 +28,19 @@ enum unic_status unic_cmd_usage(const char *command, const char *what, const cha
 
 /* Opens and starts a port, and gives its link some seconds to come up; or prints the error. */
 enum unic_status unic_cmd_open(const char *address, struct unic_port **port);
+enum unic_status unic_cmd_open_config(const char *address, const struct unic_config *config,
+				      struct unic_port **port);
+
+/* The two halves of it: says in one line why unic_open() failed; starts an open port. */
+enum unic_status unic_cmd_open_error(const char *address, const struct unic_config *config,
+				     int err);
+enum unic_status unic_cmd_start(const char *address, struct unic_port *port);
 
 #define UNIC_CMD_TEXT 64
 
-/* "52:54:00:12:34:56", and "up 1000 Mbit/s" or "down". */
+/* "52:54:00:12:34:56", and "up 1000 Mbit/s", "up" where the speed is not known, or "down". */
 const char *unic_cmd_mac(const uint8_t mac[UNIC_MAC_SIZE], char text[UNIC_CMD_TEXT]);
+const char *unic_cmd_link_text(const struct unic_link *link, char text[UNIC_CMD_TEXT]);
 const char *unic_cmd_link(struct unic_port *port, char text[UNIC_CMD_TEXT]);
 
 /* Microseconds since some moment. */

@@ -9,18 +9,22 @@
 #include <userpci/userpci.h>
 
 #include "unic-cmd.h"
+#include "unic-run.h"
 
 #define LINK_TIMEOUT_US 5000000
 #define LINK_PAUSE_US	50000
 
-static const struct unic_cmd *const cmds[] = { &unic_cmd_echo, &unic_cmd_info };
+static const struct unic_cmd *const cmds[] = {
+	&unic_cmd_list, &unic_cmd_info, &unic_cmd_stats, &unic_cmd_gen,	   &unic_cmd_recv,
+	&unic_cmd_fwd,	&unic_cmd_echo, &unic_cmd_cap,	 &unic_cmd_replay, &unic_cmd_tap,
+};
 
 #define CMD_COUNT (sizeof(cmds) / sizeof(cmds[0]))
 
 enum unic_status unic_cmd_error(const char *address, const char *action, int err)
 {
 	fprintf(stderr, "unic: %s%s%s: %s\n", address ? address : "", address ? ": " : "", action,
-		strerror(-err));
+		err == -ENODEV ? "the device is gone: removed, or unbound" : strerror(-err));
 	return UNIC_FAILURE;
 }
 
@@ -46,29 +50,51 @@ static int link_wait(struct unic_port *port)
 	struct unic_link link;
 	int err;
 
-	while (!(err = unic_link(port, &link)) && !link.up && unic_cmd_now_us() < end)
+	while (!(err = unic_link(port, &link)) && !link.up && unic_cmd_now_us() < end &&
+	       !run_stopped())
 		usleep(LINK_PAUSE_US);
 	return err;
 }
 
-enum unic_status unic_cmd_open(const char *address, struct unic_port **port)
+enum unic_status unic_cmd_open_error(const char *address, const struct unic_config *config, int err)
 {
 	char text[256];
-	int err;
 
-	err = unic_open(address, NULL, port);
-	if (err) {
-		fprintf(stderr, "unic: %s\n", unic_explain(address, err, text, sizeof(text)));
+	if (err == -EINVAL && config && config->queues > 1) {
+		fprintf(stderr, "unic: %s: the device has fewer than %u queues; lower --queues\n",
+			address, config->queues);
 		return UNIC_FAILURE;
 	}
-	err = unic_start(*port);
-	if (!err)
-		err = link_wait(*port);
-	if (!err)
-		return UNIC_OK;
-	unic_cmd_error(address, "start", err);
-	unic_close(*port);
+	fprintf(stderr, "unic: %s\n", unic_explain(address, err, text, sizeof(text)));
 	return UNIC_FAILURE;
+}
+
+enum unic_status unic_cmd_start(const char *address, struct unic_port *port)
+{
+	int err = unic_start(port);
+
+	if (!err)
+		err = link_wait(port);
+	return err ? unic_cmd_error(address, "start", err) : UNIC_OK;
+}
+
+enum unic_status unic_cmd_open_config(const char *address, const struct unic_config *config,
+				      struct unic_port **port)
+{
+	enum unic_status status;
+	int err = unic_open(address, config, port);
+
+	if (err)
+		return unic_cmd_open_error(address, config, err);
+	status = unic_cmd_start(address, *port);
+	if (status)
+		unic_close(*port);
+	return status;
+}
+
+enum unic_status unic_cmd_open(const char *address, struct unic_port **port)
+{
+	return unic_cmd_open_config(address, NULL, port);
 }
 
 const char *unic_cmd_mac(const uint8_t mac[UNIC_MAC_SIZE], char text[UNIC_CMD_TEXT])
@@ -78,24 +104,32 @@ const char *unic_cmd_mac(const uint8_t mac[UNIC_MAC_SIZE], char text[UNIC_CMD_TE
 	return text;
 }
 
+const char *unic_cmd_link_text(const struct unic_link *link, char text[UNIC_CMD_TEXT])
+{
+	if (!link->up)
+		snprintf(text, UNIC_CMD_TEXT, "down");
+	else if (!link->speed_mbps)
+		snprintf(text, UNIC_CMD_TEXT, "up");
+	else
+		snprintf(text, UNIC_CMD_TEXT, "up %u Mbit/s%s", link->speed_mbps,
+			 link->full_duplex ? "" : " half duplex");
+	return text;
+}
+
 const char *unic_cmd_link(struct unic_port *port, char text[UNIC_CMD_TEXT])
 {
 	struct unic_link link;
 	int err = unic_link(port, &link);
 
-	if (err)
-		snprintf(text, UNIC_CMD_TEXT, "unknown (%.40s)", strerror(-err));
-	else if (!link.up)
-		snprintf(text, UNIC_CMD_TEXT, "down");
-	else
-		snprintf(text, UNIC_CMD_TEXT, "up %u Mbit/s%s", link.speed_mbps,
-			 link.full_duplex ? "" : " half duplex");
+	if (!err)
+		return unic_cmd_link_text(&link, text);
+	snprintf(text, UNIC_CMD_TEXT, "unknown (%.40s)", strerror(-err));
 	return text;
 }
 
 static void print_help(void)
 {
-	puts("usage: unic COMMAND ADDRESS [OPTION]...\n"
+	puts("usage: unic COMMAND [ADDRESS]... [OPTION]...\n"
 	     "       unic [COMMAND] --help\n"
 	     "       unic --version\n");
 	for (size_t i = 0; i < CMD_COUNT; i++)
