@@ -142,10 +142,11 @@ int unic_wait(struct unic_port *port, unsigned int queue, int64_t timeout_us);
 /**
  * unic_wait_begin - for a loop of the caller's own, which sleeps in poll(): arms the interrupt.
  * unic_wait_end - to be called when it has slept, whether an interrupt came or not.
- * unic_wait_pending - whether frames wait: to be looked at after unic_wait_begin(), before sleeping.
+ * unic_wait_pending - whether frames wait: for a look between unic_wait_begin() and the sleep.
  *
  * unic_wait_begin() returns a descriptor that becomes readable, which stays the library's;
- * unic_wait_end() 0 or UNIC_WAIT_LINK; errors as of unic_wait(). unic_wait_pending() returns 1 or 0.
+ * unic_wait_end() 0 or UNIC_WAIT_LINK; errors are those of unic_wait(). unic_wait_pending() returns
+ * 1 or 0.
  */
 int unic_wait_begin(struct unic_port *port, unsigned int queue);
 int unic_wait_end(struct unic_port *port, unsigned int queue);
@@ -230,9 +231,10 @@ struct unic_port_info {
 	uint32_t tx_descriptors;
 	uint32_t queues;
 	uint32_t mtu;
-	uint32_t offloads;    /* UNIC_OFFLOAD_*: obtained */
-	uint32_t can_offload; /* what the device is able to */
-	uint32_t max_queues;  /* likewise */
+	uint32_t offloads;	  /* UNIC_OFFLOAD_*: obtained */
+	uint32_t can_offload;	  /* what the device is able to */
+	uint32_t max_queues;	  /* likewise */
+	uint32_t max_descriptors; /* of a ring */
 	uint32_t max_mtu;
 	uint32_t packets; /* in the depot, in all */
 };

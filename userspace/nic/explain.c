@@ -18,7 +18,8 @@ static int has_driver(const struct userpci_info *info)
 	return 0;
 }
 
-/* "DDDD:BB:DD.F (VVVV:DDDD)" where a look without ownership succeeds; whether it has a driver. */
+/* "DDDD:BB:DD.F (VVVV:DDDD)" where a look succeeds, if need be as the owner; whether it has a
+ * driver. */
 static int describe(const char *address, char *text, size_t size)
 {
 	struct userpci_device *device;
@@ -26,8 +27,9 @@ static int describe(const char *address, char *text, size_t size)
 	int known;
 
 	snprintf(text, size, "%s", address);
-	if (userpci_open(address, USERPCI_OPEN_OBSERVE, &device))
-		return 0;
+	if (userpci_open(address, USERPCI_OPEN_OBSERVE, &device) &&
+	    userpci_open(address, 0, &device))
+		return 1; /* not known: the library's words, then */
 	info = userpci_info(device);
 	snprintf(text, size, "%s (%04x:%04x)", info->address, info->vendor_id, info->device_id);
 	known = has_driver(info);

@@ -156,14 +156,16 @@ static void gen_relax(struct gen_worker *w)
 static int gen_send(struct gen_worker *w, struct unic_packet **packets, unsigned int count)
 {
 	unsigned int done = 0;
+	bool first = true;
 	int n;
 
 	while (true) {
 		n = unic_tx_burst(w->gen->port, w->number, packets + done, count - done);
 		if (n < 0)
 			break;
-		if (!done && n < (int)count)
+		if (first && n < (int)count)
 			run_add(&w->queue->refused, count - (unsigned int)n);
+		first = false;
 		done += (unsigned int)n;
 		run_add(&w->queue->sent, (unsigned int)n);
 		if (done == count || run_stopped())

@@ -484,7 +484,7 @@ static void e1000e_irq_arm(struct unic_queue *queue)
 static bool e1000e_irq_ack(struct unic_queue *queue)
 {
 	struct e1000e *e = queue->port->priv;
-	bool was = e->up, up;
+	bool was, up;
 
 	wr(queue->port, E1000_IMC, e1000e_causes(queue));
 	if (!e->msix)
@@ -493,6 +493,7 @@ static bool e1000e_irq_ack(struct unic_queue *queue)
 	up = rd(queue->port, E1000_STATUS) & E1000_STATUS_LU;
 	if (queue->index)
 		return false;
+	was = e->up;
 	e->up = up;
 	return up != was;
 }
