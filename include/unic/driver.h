@@ -4,7 +4,7 @@
  *
  * The layer checks the lifecycle: probe, start, bursts, stop, start..., remove, never out of order.
  * Bursts, rx_pending and irq_* of one queue come from one thread, those of different queues from
- * several at once; nothing else runs beside another call. A driver accesses its device by
+ * several at once. link and update_stats may run beside them; nothing else does. A driver accesses its device by
  * <userpci/mmio.h> and <userpci/userpci.h> alone, and so runs on every backend. Each wait on the
  * device is bounded (-ETIMEDOUT); a register that reads all ones where it cannot is a device that
  * is gone (-ENODEV). What the device writes is not trusted.
@@ -69,9 +69,9 @@ struct unic_driver {
 	const char *name;
 	const struct unic_id *ids; /* ends with { 0, 0 } */
 	size_t priv_size;
-	size_t queue_size;
+	size_t queue_size;	      /* may be 0 */
 	unsigned int dma_bits;	      /* address bits that the device drives */
-	uint32_t max_descriptors;     /* the largest ring */
+	uint32_t max_descriptors;     /* the largest ring; without rings: what sizes the pool */
 	uint32_t descriptor_multiple; /* ring sizes are a power of two and a multiple of this */
 	const struct userpci_register *registers; /* their names, for traces; NULL: none */
 
@@ -82,8 +82,8 @@ struct unic_driver {
 	void (*remove)(struct unic_port *port);
 
 	/* Rings allocated for port->config and filled with packets, what port->info.offloads says
-	 * set up, then bus mastering on, then receiver and transmitter. Interrupts stay masked.
-	 * After an error: stopped. */
+	 * set up, then bus mastering on, then receiver and transmitter. Interrupts stay masked. The
+	 * last writes may still be on their way when it returns. After an error: stopped. */
 	int (*start)(struct unic_port *port);
 	/* Receiver and transmitter off, then bus mastering: the device touches no memory after it.
 	 * What is queued has a moment to leave. All packets to the pools, the rings freed. Also
@@ -99,18 +99,20 @@ struct unic_driver {
 	int (*rx_burst)(struct unic_queue *queue, struct unic_packet **packets, unsigned int count);
 	int (*tx_burst)(struct unic_queue *queue, struct unic_packet **packets, unsigned int count);
 
-	/* True: a received frame waits in the ring. No register access. */
+	/* True: a received frame waits in the ring; it may be true too early, when the burst finds
+	 * nothing, but never false too long. No register access. */
 	bool (*rx_pending)(struct unic_queue *queue);
 	/* The next received frame of the queue raises the vector of the queue's number, also one
 	 * that came before the call; on queue 0 the next change of the link as well. */
 	void (*irq_arm)(struct unic_queue *queue);
-	/* Clears the queue's causes and leaves them masked, until the next arm. On queue 0: true
-	 * when the link may have changed since the last one. */
+	/* Clears the queue's causes and leaves them masked, until the next arm; what it writes has
+	 * got there when it returns. On queue 0: true when the link may have changed since the last
+	 * one. */
 	bool (*irq_ack)(struct unic_queue *queue);
 
 	int (*link)(struct unic_port *port, struct unic_link *link);
 	/* Sets the MAC, the multicast addresses and the receive mode that are in @port, of a
-	 * started port. NULL: the device receives what it receives. */
+	 * started port. Frames that wait may be lost. NULL: it receives what it receives. */
 	int (*filter)(struct unic_port *port);
 	/* Adds what the device counted since the last call (rx_missed, rx_errors) to
 	 * port->device_stats. Also while stopped. */

@@ -93,7 +93,7 @@ static struct unic_packet *take(int64_t timeout_us)
 		n = unic_wait(port, 0, strict ? STRICT_US : left);
 		if (strict && n == -ETIMEDOUT)
 			HARNESS_FAIL("no interrupt came");
-		CHECK(!n || n == -ETIMEDOUT || n == -EINTR || n == -EINVAL);
+		CHECK(n >= 0 || n == -ETIMEDOUT || n == -EINTR || n == -EINVAL);
 	}
 	return NULL;
 }
@@ -369,7 +369,8 @@ TEST(nic_link_is_up)
 		CHECK_EQ(unic_link(port, &link), 0);
 	while (!link.up && now_us() < end);
 	CHECK(link.up);
-	CHECK(link.speed_mbps > 0);
+	/* A virtio device has the speed that it is told, and QEMU's are told none. */
+	CHECK_EQ(!link.speed_mbps, !strcmp(unic_info(port)->driver, "virtio-net"));
 	CHECK(link.full_duplex);
 	finish();
 }
@@ -424,7 +425,7 @@ TEST(nic_wait_times_out)
 
 	meet(NULL);
 	/* A link's change, or a frame of somebody else, may come in between. */
-	for (tries = 0; tries < 5 && !err; tries++) {
+	for (tries = 0; tries < 5 && err >= 0; tries++) {
 		(void)count_frames(0);
 		begin = now_us();
 		err = unic_wait(port, 0, 200000);
@@ -553,6 +554,44 @@ TEST(nic_stops_and_starts)
 	finish();
 }
 
+/* Many times, with nothing lost on the way: how often is the caller's choice. */
+TEST(nic_stops_and_starts_very_often)
+{
+	const char *given = getenv("NIC_STOPS");
+	int i, count = given ? atoi(given) : 100;
+
+	meet(NULL);
+	for (i = 0; i < count; i++) {
+		struct unic_packet *packet = unic_packet_alloc(port, 0);
+
+		CHECK(packet);
+		packet->length = FRAME_MIN;
+		memset(unic_packet_data(packet), 0xff, FRAME_MIN);
+		put(packet);
+		CHECK_EQ(unic_stop(port), 0);
+		check_pool_whole();
+		CHECK_EQ(unic_start(port), 0);
+	}
+	find_peer(TIMEOUT_US);
+	send_run(FRAME_DATA, 100);
+	receive_run(100, WINDOW);
+	finish();
+}
+
+/* As many as NIC_FRAMES says, each way, and none is lost. */
+TEST(nic_long_run)
+{
+	const char *given = getenv("NIC_FRAMES");
+	uint32_t count = given ? (uint32_t)atoi(given) : FRAMES;
+
+	meet(NULL);
+	send_run(FRAME_DATA, count);
+	receive_run(count, WINDOW);
+	check_stats();
+	CHECK_EQ(stats_now().rx_missed + stats_now().rx_no_buffer, 0);
+	finish();
+}
+
 /* The last frames before a stop go out all the same. The acknowledgement may come too late for this
  * side; but a peer that waits for frames does nothing else. */
 TEST(nic_stop_lets_frames_leave)
@@ -584,18 +623,20 @@ TEST(nic_small_rings)
 	finish();
 }
 
+/* The largest that there are. */
 TEST(nic_large_rings_without_interrupt)
 {
-	struct unic_config config = {
-		.rx_descriptors = 1024,
-		.tx_descriptors = 1024,
-		.flags = UNIC_CONFIG_NO_IRQ,
-	};
+	struct unic_config config = { .rx_descriptors = 8192, .flags = UNIC_CONFIG_NO_IRQ };
 
+	while (unic_open(address, &config, &port) == -EINVAL && config.rx_descriptors > 64)
+		config.rx_descriptors /= 2;
+	unic_close(port);
+	CHECK(config.rx_descriptors >= 64);
+	config.tx_descriptors = config.rx_descriptors;
 	meet(&config);
 	CHECK_EQ(unic_wait(port, 0, 0), -EINVAL);
 	receive_run(1000, WINDOW);
-	send_run(FRAME_DATA, 3000);
+	send_run(FRAME_DATA, config.tx_descriptors + 3000);
 	check_stats();
 	finish();
 }
@@ -612,12 +653,63 @@ TEST(nic_promiscuous)
 	finish();
 }
 
-/* The last one: the peer goes home. */
+/* The last one with a peer: it goes home. */
 TEST(nic_takes_leave)
 {
 	meet(NULL);
 	put_short(FRAME_QUIT, 0, 0, peer_mac, NULL, 0);
 	finish();
+}
+
+static void unplug(void)
+{
+	char path[64];
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/remove", address);
+	file = fopen(path, "w");
+	CHECK(file);
+	fputs("1", file);
+	CHECK_EQ(fclose(file), 0);
+	exit(0);
+}
+
+/* The device goes away amid frames: each call says so, no signal comes, and closing works. */
+TEST(nic_unplugged)
+{
+	struct unic_packet *packets[BURST];
+	struct unic_link link;
+	int n = 0, received = 0;
+	pid_t child;
+
+	start(NULL);
+	child = fork();
+	CHECK(child >= 0);
+	if (!child)
+		unplug();
+	while (n != -ENODEV || received != -ENODEV) {
+		received = unic_rx_burst(port, 0, packets, BURST);
+		CHECK(received >= 0 || received == -ENODEV);
+		if (received > 0)
+			unic_packet_free_burst(packets, (unsigned int)received);
+		packets[0] = unic_packet_alloc(port, 0);
+		if (!packets[0]) {
+			n = unic_tx_burst(port, 0, NULL, 0);
+			continue;
+		}
+		packets[0]->length = FRAME_MIN;
+		n = unic_tx_burst(port, 0, packets, 1);
+		CHECK(n >= 0 || n == -ENODEV);
+		if (n != 1)
+			unic_packet_free(packets[0]);
+	}
+	CHECK_EQ(unic_wait(port, 0, TIMEOUT_US), -ENODEV);
+	CHECK_EQ(unic_link(port, &link), -ENODEV);
+	/* The removal waits until the device is closed. */
+	finish();
+	CHECK_EQ(waitpid(child, NULL, 0), child);
+	CHECK(access("/sys/bus/pci/devices", F_OK) == 0);
+	CHECK_EQ(unic_open(address, NULL, &port), -ENODEV);
 }
 
 int main(int argc, char **argv)

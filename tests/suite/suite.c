@@ -6,16 +6,24 @@
 
 #define LIMIT_S 120 /* a test that hangs is killed */
 
+/* In TEST_EACH, in TEST_NIC; only where $SUITE_IGB names a QEMU that has it. */
+enum { EACH = 1, NIC = 2, IGB = 4 };
+
 static const struct {
-	const char *name, *open, *id; /* for a private QEMU; and on a bus */
-} models[SUITE_MODELS] = {
-	{ "edu", "qemu:edu", "1234:11e8" },
-	{ "pci-testdev", "qemu:pci-testdev,membar=1M", "1b36:0005" },
-	{ "e1000", "qemu:e1000", "8086:100e" },
-	{ "e1000e", "qemu:e1000e", "8086:10d3" },
-	{ "nvme", "qemu:nvme,serial=0", "1b36:0010" },
-	{ "virtio-net", "qemu:virtio-net-pci", "1af4:1000" },
+	const char *name, *open, *id; /* for a private QEMU; and on a bus... */
+	unsigned int first;	      /* ...where those of a model follow one another */
+	unsigned int sets;
+} models[] = {
+	{ "edu", "qemu:edu", "1234:11e8", 0, EACH },
+	{ "pci-testdev", "qemu:pci-testdev,membar=1M", "1b36:0005", 0, EACH },
+	{ "e1000", "qemu:e1000", "8086:100e", 0, EACH | NIC },
+	{ "e1000e", "qemu:e1000e", "8086:10d3", 0, EACH | NIC },
+	{ "nvme", "qemu:nvme,serial=0", "1b36:0010", 0, EACH },
+	{ "virtio-net", "qemu:virtio-net-pci", "1af4:1041", 0, EACH | NIC },
+	{ "virtio-net-packed", "qemu:virtio-net-pci,packed=on", "1af4:1041", 2, NIC },
+	{ "igb", "qemu:igb", "8086:10c9", 0, NIC | IGB },
 };
+#define MODELS	    (sizeof(models) / sizeof(models[0]))
 
 const char *suite_backend_name(void)
 {
@@ -44,18 +52,32 @@ void suite_add(unsigned int backends, struct harness_test *test)
 	harness.last = &test->next;
 }
 
-void suite_add_each(struct harness_test *tests, const char *title, void (*run)(void))
+static void add_set(unsigned int set, unsigned int backends, struct harness_test *tests,
+		    const char *title, void (*run)(void))
 {
-	unsigned int i;
+	unsigned int count = set == EACH ? SUITE_MODELS : SUITE_NICS, i;
 	char *name;
 
-	for (i = 0; i < SUITE_MODELS; i++) {
-		if (asprintf(&name, "%s/%s", models[i].name, title) < 0)
+	for (i = 0; i < MODELS; i++) {
+		if (!(models[i].sets & set) || (models[i].sets & IGB && !getenv("SUITE_IGB")))
+			continue;
+		if (!count-- || asprintf(&name, "%s/%s", models[i].name, title) < 0)
 			abort();
-		tests[i].name = name;
-		tests[i].run = run;
-		suite_add(~0u, &tests[i]);
+		tests->name = name;
+		tests->run = run;
+		suite_add(backends, tests++);
 	}
+}
+
+void suite_add_each(struct harness_test *tests, const char *title, void (*run)(void))
+{
+	add_set(EACH, ~0u, tests, title, run);
+}
+
+void suite_add_nics(unsigned int backends, struct harness_test *tests, const char *title,
+		    void (*run)(void))
+{
+	add_set(NIC, backends, tests, title, run);
 }
 
 static unsigned int index_of(const char *model)
@@ -63,7 +85,7 @@ static unsigned int index_of(const char *model)
 	size_t length = strcspn(model, "/");
 	unsigned int i;
 
-	for (i = 0; i < SUITE_MODELS; i++)
+	for (i = 0; i < MODELS; i++)
 		if (strlen(models[i].name) == length && !strncmp(models[i].name, model, length))
 			return i;
 	HARNESS_FAIL("%s: no such model", model);
@@ -117,12 +139,16 @@ const char *suite_address(const char *model)
 {
 	unsigned int i = index_of(model);
 
-	return suite_backend() == QEMU ? models[i].open : find(models[i].id, 0);
+	if (models[i].sets & IGB)
+		setenv("USERPCI_QEMU", getenv("SUITE_IGB"), 1);
+	return suite_backend() == QEMU ? models[i].open : find(models[i].id, models[i].first);
 }
 
 const char *suite_second(const char *model)
 {
-	return find(models[index_of(model)].id, 1);
+	unsigned int i = index_of(model);
+
+	return find(models[i].id, models[i].first + 1);
 }
 
 struct userpci_device *own(const char *model)

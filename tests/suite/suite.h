@@ -45,9 +45,12 @@ void suite_add(unsigned int backends, struct harness_test *test);
 
 /* Device models: they have QEMU's names. */
 #define SUITE_MODELS 6
+#define SUITE_NICS   6 /* at most */
 
 void suite_add_each(struct harness_test *tests, const char *title, void (*run)(void));
-/* The model of the test that runs, of those that suite_add_each() added. */
+void suite_add_nics(unsigned int backends, struct harness_test *tests, const char *title,
+		    void (*run)(void));
+/* The model of the test that runs, of those that these two added. */
 const char *suite_model(void);
 
 /* A test of some backends. */
