@@ -72,7 +72,7 @@ help:
 	@echo 'make test       all tests, here and in virtual machines'
 	@echo 'make test-debug the module under KASAN, lockdep, failslab (first builds a kernel)'
 	@echo 'make test-kernels the module on the newest kernel, 7.2, from Debian sid'
-	@echo 'make fuzz       NIC drivers against hostile devices: TIME=600 seconds on each, or TARGET'
+	@echo 'make fuzz       NIC drivers against devices that lie: TIME=600 seconds, TARGET=all'
 	@echo 'make conformance what userpci, UIO, VFIO and sysfs allow, as a table'
 	@echo 'make quick      the tests that need no guest, under ASan and UBSan, in seconds'
 	@echo 'make check      layout, style, static analysis'

@@ -4,10 +4,10 @@
  *
  * The layer checks the lifecycle: probe, start, bursts, stop, start..., remove, never out of order.
  * Bursts, rx_pending and irq_* of one queue come from one thread, those of different queues from
- * several at once. link and update_stats may run beside them; nothing else does. A driver accesses its device by
- * <userpci/mmio.h> and <userpci/userpci.h> alone, and so runs on every backend. Each wait on the
- * device is bounded (-ETIMEDOUT); a register that reads all ones where it cannot is a device that
- * is gone (-ENODEV). What the device writes is not trusted.
+ * several at once. link and update_stats may run beside them; nothing else does. A driver accesses
+ * its device by <userpci/mmio.h> and <userpci/userpci.h> alone, and so runs on every backend. Each
+ * wait on the device is bounded (-ETIMEDOUT); a register that reads all ones where it cannot is a
+ * device that is gone (-ENODEV). What the device writes is not trusted.
  */
 #ifndef UNIC_DRIVER_H
 #define UNIC_DRIVER_H
