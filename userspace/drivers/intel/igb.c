@@ -24,11 +24,12 @@
 #define IGB_L2_SIZE	   14 /* bytes of the header in front of a tag that is put in */
 
 /* What must be true of a descriptor for its frame to be handed out as it is: it is done, the frame
- * is whole, without error and with no wrong checksum, and shorter than the buffer. One test for
- * all. */
-#define IGB_RXD_GOOD	(IGB_RXD_DD | IGB_RXD_EOP)
+ * is whole, without error and with no wrong checksum, not empty, and no longer than the buffer. One
+ * test for all: of what remains when the bits that must be set, and one byte, are taken away. */
+#define IGB_RXD_GOOD	(IGB_RXD_DD | IGB_RXD_EOP | 1ull << 32)
 #define IGB_RXD_TOOLONG ((0xffffull & ~(UNIC_PACKET_ROOM - 1ull)) << 32)
-#define IGB_RXD_CHECK	(IGB_RXD_GOOD | IGB_RXD_RXE | IGB_RXD_L4E | IGB_RXD_IPE | IGB_RXD_TOOLONG)
+#define IGB_RXD_CHECK \
+	(IGB_RXD_DD | IGB_RXD_EOP | IGB_RXD_RXE | IGB_RXD_L4E | IGB_RXD_IPE | IGB_RXD_TOOLONG)
 _Static_assert(UNIC_PACKET_ROOM == 2048, "IGB_SRRCTL_2048 and IGB_RXD_TOOLONG");
 
 #define IGB_TXD_PLAIN (IGB_TXD_DATA | E1000_TXD_DEXT | E1000_TXD_IFCS)
@@ -386,8 +387,8 @@ static inline unsigned int igb_rx_run(struct unic_queue *queue, struct unic_pack
 	if (count > q->rx_mask + 1 - index)
 		count = q->rx_mask + 1 - index;
 	for (n = 0; n < count; n++) {
-		word = userpci_le64_to_cpu(desc[n].word) ^ IGB_RXD_GOOD;
-		if (word & IGB_RXD_CHECK)
+		word = userpci_le64_to_cpu(desc[n].word);
+		if ((word - IGB_RXD_GOOD) & IGB_RXD_CHECK)
 			break;
 		packet = slot[n];
 		packets[n] = packet;
