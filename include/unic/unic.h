@@ -59,7 +59,8 @@ struct unic_config {
 	uint32_t offloads; /* UNIC_OFFLOAD_*: wished for; unic_info() says what was obtained */
 	/* Packets come from this port's depot: both can send what the other has received. Its
 	 * queues and those of this one that have the same number then share a pool, and so a
-	 * thread, unless first_pool keeps them apart. */
+	 * thread, unless first_pool keeps them apart. No burst of a port that shares may run
+	 * while another is opened, started, stopped or closed. */
 	struct unic_port *share;
 	uint32_t first_pool; /* the number of the first queue's pool in the depot, below 64 */
 };

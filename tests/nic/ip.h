@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * TCP and UDP packets over IPv4 and IPv6 for the tests, and a look at their checksums that shares no
- * code with the NIC layer's.
+ * TCP and UDP packets over IPv4 and IPv6 for the tests, and a look at their checksums that shares
+ * no code with the NIC layer's.
  *
  * Spec: RFC 791, 3.1; RFC 8200, 3; RFC 9293, 3.1; RFC 768; RFC 1071.
  */

@@ -449,7 +449,8 @@ TEST(nic_full_ring)
 	run = command(FRAME_EXPECT, FRAME_DATA, count, 0, peer_mac);
 	make_frames(packets, count, FRAME_DATA, run, 0);
 	first = send_frames(packets, count);
-	CHECK(first > 0 && first <= unic_info(port)->tx_descriptors);
+	/* Unless they leave as fast as they come. */
+	CHECK(first > 0 && (first <= unic_info(port)->tx_descriptors || first == count));
 	wait_ack(run, count, &acked);
 	finish();
 }
@@ -626,13 +627,11 @@ TEST(nic_small_rings)
 /* The largest that there are. */
 TEST(nic_large_rings_without_interrupt)
 {
-	struct unic_config config = { .rx_descriptors = 8192, .flags = UNIC_CONFIG_NO_IRQ };
+	struct unic_config config = { .flags = UNIC_CONFIG_NO_IRQ };
 
-	while (unic_open(address, &config, &port) == -EINVAL && config.rx_descriptors > 64)
-		config.rx_descriptors /= 2;
-	unic_close(port);
-	CHECK(config.rx_descriptors >= 64);
-	config.tx_descriptors = config.rx_descriptors;
+	start(NULL);
+	config.rx_descriptors = config.tx_descriptors = unic_info(port)->max_descriptors;
+	finish();
 	meet(&config);
 	CHECK_EQ(unic_wait(port, 0, 0), -EINVAL);
 	receive_run(1000, WINDOW);
@@ -707,7 +706,8 @@ TEST(nic_unplugged)
 	CHECK_EQ(unic_link(port, &link), -ENODEV);
 	/* The removal waits until the device is closed. */
 	finish();
-	CHECK_EQ(waitpid(child, NULL, 0), child);
+	while (waitpid(child, NULL, 0) < 0)
+		CHECK_EQ(errno, EINTR); /* the peer has ended */
 	CHECK(access("/sys/bus/pci/devices", F_OK) == 0);
 	CHECK_EQ(unic_open(address, NULL, &port), -ENODEV);
 }

@@ -11,11 +11,11 @@
 #include "../nic/frame.h"
 #include "suite.h"
 
-#define CABLE_MAX     9100 /* bytes of the longest frame */
-#define CABLE_BURST   32
+#define CABLE_MAX   9100 /* bytes of the longest frame */
+#define CABLE_BURST 32
 
 /* As many are under way as the slower side takes without a loss. */
-#define CABLE_WINDOW  64
+#define CABLE_WINDOW 32
 
 struct cable {
 	struct unic_port *port; /* under test */

@@ -21,9 +21,10 @@ static const struct {
 	{ "nvme", "qemu:nvme,serial=0", "1b36:0010", 0, EACH },
 	{ "virtio-net", "qemu:virtio-net-pci", "1af4:1041", 0, EACH | NIC },
 	{ "virtio-net-packed", "qemu:virtio-net-pci,packed=on", "1af4:1041", 2, NIC },
+	{ "rtl8139", "qemu:rtl8139", "10ec:8139", 0, NIC },
 	{ "igb", "qemu:igb", "8086:10c9", 0, NIC | IGB },
 };
-#define MODELS	    (sizeof(models) / sizeof(models[0]))
+#define MODELS (sizeof(models) / sizeof(models[0]))
 
 const char *suite_backend_name(void)
 {

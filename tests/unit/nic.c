@@ -403,14 +403,14 @@ static void send_packet(struct unic_packet *packet)
 }
 
 /* That it is dropped, and counted there. */
-#define CHECK_DROPPED(packet, counter)                                    \
-	do {                                                              \
-		uint64_t before_ = stats_of(port).counter;                \
-		unsigned int sent_ = sent_count;                          \
-                                                                          \
-		send_packet(packet);                                      \
-		CHECK_EQ(stats_of(port).counter, before_ + 1);            \
-		CHECK_EQ(sent_count, sent_);                              \
+#define CHECK_DROPPED(packet, counter)                                       \
+	do {                                                                 \
+		uint64_t before_ = stats_of(port).counter;                   \
+		unsigned int sent_ = sent_count;                             \
+                                                                             \
+		send_packet(packet);                                         \
+		CHECK_EQ(stats_of(port).counter, before_ + 1);               \
+		CHECK_EQ(sent_count, sent_);                                 \
 		CHECK_EQ(unic_packets_free(port), unic_info(port)->packets); \
 	} while (0)
 
@@ -727,7 +727,7 @@ TEST(nic_checksums_by_the_cpu)
 	struct ip_layout at;
 
 	open_with(0);
-	for (i = 0; i < 5000; i++) {
+	for (i = 0; i < 2000; i++) {
 		length = make_any(want, &flow);
 		CHECK(ip_is_right(want));
 		extra = noise() % 3 ? 0 : noise() % 40; /* behind the IP packet, in no checksum */
@@ -820,7 +820,7 @@ TEST(nic_checksum_behind_an_extension)
 	close_whole();
 }
 
-/* The device sums up what is there: with the pseudo header in the field, and the IPv4 checksum 0. */
+/* The device sums up what is there: with the pseudo header in the field, IPv4's checksum 0. */
 static void check_left(const struct ip_flow *flow, bool tso, uint32_t length)
 {
 	struct ip_layout at = ip_look(sent);
@@ -857,6 +857,12 @@ TEST(nic_checksums_by_the_device)
 		packet = make_chain(frame, length, at.l2 + at.l3 + at.l4, 200);
 		ask(packet, frame, &flow);
 		send_packet(packet);
+		/* One that is padded is the CPU's matter. */
+		if (length < 60) {
+			CHECK(ip_is_right(sent));
+			CHECK_EQ(sent_flags & UNIC_TX_FLAGS & ~UNIC_PACKET_CHAINED, 0);
+			continue;
+		}
 		check_left(&flow, false, length);
 		CHECK_EQ(sent_flags & ~UNIC_PACKET_CHAINED,
 			 (flow.udp ? UNIC_TX_UDP : UNIC_TX_TCP) | (flow.ip6 ? 0 : UNIC_TX_IP));
@@ -1047,9 +1053,7 @@ TEST(nic_shared_depot)
 	CHECK(unic_shares(port, second));
 	CHECK(port->queues[0]->pool != second->queues[0]->pool);
 	CHECK_EQ(unic_info(second)->packets, unic_info(port)->packets);
-	/* A pool that was alone has all packets, until its next burst. */
-	CHECK(!unic_packet_alloc(second, 0));
-	unic_tx_burst(port, 0, NULL, 0);
+	/* The pool that was alone, and had all packets, has given of them. */
 	/* The first device stays open as long as its memory is in use. */
 	packet = unic_packet_alloc(second, 0);
 	CHECK(packet);
@@ -1082,7 +1086,9 @@ TEST(nic_share_out_of_reach)
 	static const struct {
 		int error, told;
 	} rows[] = {
-		{ -EOPNOTSUPP, -EOPNOTSUPP }, { -EFAULT, -EXDEV }, { -EINVAL, -EXDEV },
+		{ -EOPNOTSUPP, -EOPNOTSUPP },
+		{ -EFAULT, -EXDEV },
+		{ -EINVAL, -EXDEV },
 		{ -ENOMEM, -ENOMEM },
 	};
 	struct unic_port *second;

@@ -248,6 +248,16 @@ static int space_find(struct unic_depot *depot, const struct pins *pins, uint32_
 
 /* --- Pools --- */
 
+static void spill(struct unic_pool *pool, uint32_t keep)
+{
+	struct unic_depot *depot = pool->depot;
+
+	pthread_mutex_lock(&depot->lock);
+	while (pool->free_count > keep)
+		depot->free[depot->free_count++] = pool->free[--pool->free_count];
+	pthread_mutex_unlock(&depot->lock);
+}
+
 /* What a pool may keep: half of the packets, if all keep as much. One that is alone keeps all. */
 static void shares_set(struct unic_depot *depot)
 {
@@ -260,8 +270,11 @@ static void shares_set(struct unic_depot *depot)
 			high = HIGH_MIN;
 	}
 	for (i = 0; i < UNIC_DEPOT_POOLS; i++)
-		if (depot->pools[i])
+		if (depot->pools[i]) {
 			__atomic_store_n(&depot->pools[i]->high, high, __ATOMIC_RELAXED);
+			if (depot->pools[i]->free_count > high)
+				spill(depot->pools[i], high / 2);
+		}
 }
 
 struct unic_pool *unic_depot_pool(struct unic_depot *depot, unsigned int number)
@@ -322,16 +335,6 @@ void unic_pool_fill(struct unic_pool *pool, uint32_t count)
 		packet->pool = pool;
 		pool->free[pool->free_count++] = packet;
 	}
-	pthread_mutex_unlock(&depot->lock);
-}
-
-static void spill(struct unic_pool *pool, uint32_t keep)
-{
-	struct unic_depot *depot = pool->depot;
-
-	pthread_mutex_lock(&depot->lock);
-	while (pool->free_count > keep)
-		depot->free[depot->free_count++] = pool->free[--pool->free_count];
 	pthread_mutex_unlock(&depot->lock);
 }
 

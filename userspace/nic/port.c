@@ -20,12 +20,7 @@
 #define GONE	    0xffff /* what a device that is not there has for a vendor */
 
 const struct unic_driver *const unic_drivers[] = {
-	&unic_e1000,
-	&unic_e1000e,
-	&unic_igb,
-	&unic_rtl8139,
-	&unic_virtio_net,
-	NULL,
+	&unic_e1000, &unic_e1000e, &unic_igb, &unic_rtl8139, &unic_virtio_net, NULL,
 };
 
 static int stopped_burst(struct unic_queue *queue, struct unic_packet **packets, unsigned int count)
@@ -133,6 +128,7 @@ static int config_complete(struct unic_port *port)
 	info->driver = port->driver->name;
 	info->rx_descriptors = config->rx_descriptors;
 	info->tx_descriptors = config->tx_descriptors;
+	info->max_descriptors = port->max_descriptors;
 	info->queues = config->queues;
 	info->mtu = config->mtu;
 	info->offloads = config->offloads & info->can_offload;

@@ -260,7 +260,9 @@ static bool offload(struct unic_queue *queue, struct unic_packet *packet, uint32
 		return false;
 	if (packet->flags & UNIC_TX_TSO && !tso_is_right(queue, packet, &h, total))
 		return false;
-	if (packet->flags & UNIC_TX_TSO || queue->port->info.offloads & UNIC_OFFLOAD_TX_CHECKSUM)
+	/* QEMU: its devices take the padding of a short frame for data. */
+	if (packet->flags & UNIC_TX_TSO ||
+	    (queue->port->info.offloads & UNIC_OFFLOAD_TX_CHECKSUM && total >= UNIC_FRAME_MIN))
 		checksums_by_device(packet, &h, tso_length);
 	else
 		checksums_by_cpu(packet, &h);
