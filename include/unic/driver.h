@@ -40,6 +40,7 @@ struct unic_queue {
 	struct unic_port *port;
 	uint32_t index;
 	uint32_t idle;		 /* bursts that moved nothing, the layer's */
+	uint32_t per_frame;	 /* packets that the longest frame takes, the layer's */
 	struct unic_stats stats; /* the driver adds to it, but to rx_missed */
 	uint32_t spin;		 /* looks before unic_wait() sleeps, the layer's */
 };
@@ -102,8 +103,8 @@ struct unic_driver {
 	/* True: a received frame waits in the ring; it may be true too early, when the burst finds
 	 * nothing, but never false too long. No register access. */
 	bool (*rx_pending)(struct unic_queue *queue);
-	/* The next received frame of the queue raises the vector of the queue's number, also one
-	 * that came before the call; on queue 0 the next change of the link as well. */
+	/* The next received frame of the queue raises the vector of the queue's number; the layer
+	 * looks for those that came before. On queue 0 the next change of the link as well. */
 	void (*irq_arm)(struct unic_queue *queue);
 	/* Clears the queue's causes and leaves them masked, until the next arm; what it writes has
 	 * got there when it returns. On queue 0: true when the link may have changed since the last

@@ -175,6 +175,7 @@ static int queues_create(struct unic_port *port)
 		queue->index = i;
 		queue->spin = SPIN_MIN;
 		queue->tx_max = port->config.mtu + UNIC_OVERHEAD;
+		queue->per_frame = packets_per_frame(&port->config);
 		queue->rx_burst = stopped_burst;
 		queue->tx_burst = stopped_burst;
 	}
@@ -374,8 +375,8 @@ int unic_rx_burst(struct unic_port *port, unsigned int queue, struct unic_packet
 	if (queue >= port->queue_count)
 		return -EINVAL;
 	q = port->queues[queue];
-	if (q->pool->free_count < count)
-		unic_pool_fill(q->pool, count);
+	if (q->pool->free_count < count * q->per_frame)
+		unic_pool_fill(q->pool, count * q->per_frame);
 	return burst_end(q, q->rx_burst(q, packets, count));
 }
 
@@ -563,13 +564,19 @@ int unic_receive_mode(struct unic_port *port, unsigned int mode)
 int unic_mac_set(struct unic_port *port, const uint8_t mac[UNIC_MAC_SIZE])
 {
 	static const uint8_t zero[UNIC_MAC_SIZE];
+	uint8_t before[UNIC_MAC_SIZE];
+	int err;
 
 	if (mac[0] & 1 || !memcmp(mac, zero, sizeof(zero)))
 		return -EINVAL;
 	if (!port->driver->filter)
 		return -EOPNOTSUPP;
+	memcpy(before, port->info.mac, UNIC_MAC_SIZE);
 	memcpy(port->info.mac, mac, UNIC_MAC_SIZE);
-	return filter_apply(port);
+	err = filter_apply(port);
+	if (err)
+		memcpy(port->info.mac, before, UNIC_MAC_SIZE);
+	return err;
 }
 
 int unic_multicast_set(struct unic_port *port, const uint8_t *macs, unsigned int count)

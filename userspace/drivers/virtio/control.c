@@ -60,18 +60,18 @@ static void control_post(struct virtio_ring *r, uint32_t size)
 static int control_wait(struct virtio_control *c)
 {
 	struct virtio_ring *r = &c->ring;
-	unsigned int waited;
-	int err = 0;
+	unsigned int waited = 0;
 
-	for (waited = 0; !virtio_ring_pending(r); waited += VIRTIO_PAUSE_US) {
-		err = virtio_modern_check(c->modern);
+	while (!virtio_ring_pending(r)) {
+		int err = virtio_modern_check(c->modern);
+
 		if (!err && waited >= VIRTIO_TIMEOUT_US)
 			err = -ETIMEDOUT;
 		if (err) {
 			c->stuck = true;
 			return err;
 		}
-		unic_sleep_us(VIRTIO_PAUSE_US);
+		virtio_pause(&waited);
 	}
 	userpci_rmb(); /* that it is used before the answer */
 	r->next += r->packed ? CONTROL_SIZE : 1;

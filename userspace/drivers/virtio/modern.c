@@ -49,6 +49,18 @@ static void wr64(const struct virtio_modern *m, uint32_t reg, uint64_t value)
 	wr32(m, reg + 4, (uint32_t)(value >> 32));
 }
 
+void virtio_pause(unsigned int *waited_us)
+{
+	unsigned int pause = *waited_us;
+
+	if (pause < VIRTIO_PAUSE_MIN_US)
+		pause = VIRTIO_PAUSE_MIN_US;
+	if (pause > VIRTIO_PAUSE_MAX_US)
+		pause = VIRTIO_PAUSE_MAX_US;
+	unic_sleep_us(pause);
+	*waited_us += pause;
+}
+
 /* --- Capabilities --- */
 
 /* What a capability says. */
@@ -183,18 +195,18 @@ void virtio_modern_unmap(struct virtio_modern *m)
 
 int virtio_modern_reset(const struct virtio_modern *m)
 {
-	unsigned int waited;
+	unsigned int waited = 0;
 	uint8_t status;
 
 	wr8(m, VIRTIO_DEVICE_STATUS, 0);
 	/* Spec: 2.4.2, 4.1.4.3.2: it has stopped when the status reads 0. */
-	for (waited = 0; waited < VIRTIO_TIMEOUT_US; waited += VIRTIO_PAUSE_US) {
+	while (waited < VIRTIO_TIMEOUT_US) {
 		status = rd8(m, VIRTIO_DEVICE_STATUS);
 		if (!status)
 			return 0;
 		if (status == MODERN_GONE8)
 			return -ENODEV;
-		unic_sleep_us(VIRTIO_PAUSE_US);
+		virtio_pause(&waited);
 	}
 	return -ETIMEDOUT;
 }

@@ -11,9 +11,10 @@
 
 #include "regs.h"
 
-#define VIRTIO_BARS	  6
-#define VIRTIO_TIMEOUT_US 1000000 /* for the device to do what it was told */
-#define VIRTIO_PAUSE_US	  50	  /* between two looks */
+#define VIRTIO_BARS	    6
+#define VIRTIO_TIMEOUT_US   1000000 /* for the device to do what it was told */
+#define VIRTIO_PAUSE_MIN_US 50	    /* between two looks: as long as it has lasted until now */
+#define VIRTIO_PAUSE_MAX_US 1000
 
 /* A structure of the device's, inside of a BAR. */
 struct virtio_part {
@@ -40,6 +41,9 @@ struct virtio_queue_setup {
 	uint16_t index, size, vector;
 	uint64_t desc, driver, device; /* iovas */
 };
+
+/* A pause between two looks, of a wait that has lasted so long. */
+void virtio_pause(unsigned int *waited_us);
 
 /* Finds the device's structures and maps their BARs. -EOPNOTSUPP: it has no modern interface; -EIO:
  * what it says of itself makes no sense; what userpci_region_map() returns. */

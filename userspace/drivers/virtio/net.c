@@ -94,14 +94,16 @@ static int net_mac_read(const struct virtio_modern *m, uint8_t mac[UNIC_MAC_SIZE
 	return tries < NET_MAC_TRIES && !(mac[0] & 1) && memcmp(mac, zero, sizeof(zero)) ? 0 : -EIO;
 }
 
-/* The largest power of two that rings of all queues may have; not below NET_RING_MIN. */
-static int net_rings_measure(struct unic_port *port, uint32_t pairs)
+/* The largest power of two that rings may have; not below NET_RING_MIN. QEMU: has no more than the
+ * first queues until MQ is negotiated; the others' size is looked at when they are enabled. */
+static int net_rings_measure(struct unic_port *port)
 {
 	const struct virtio_net *v = port->priv;
-	uint32_t most = port->max_descriptors, size, i;
+	uint32_t most = port->max_descriptors, size;
+	uint16_t i;
 
-	for (i = 0; i < 2 * pairs; i++) {
-		size = virtio_modern_queue_size(&v->modern, (uint16_t)i);
+	for (i = 0; i < 2; i++) {
+		size = virtio_modern_queue_size(&v->modern, i);
 		while (most > size)
 			most /= 2;
 	}
@@ -139,7 +141,13 @@ static int net_identify(struct unic_port *port)
 	port->info.max_queues = pairs < UNIC_QUEUES_MAX ? pairs : UNIC_QUEUES_MAX;
 	port->info.max_mtu = mtu;
 	port->info.can_offload = net_offloads(v->offered);
-	return net_rings_measure(port, port->info.max_queues);
+	return net_rings_measure(port);
+}
+
+/* What is wrong because the device has vanished meanwhile is that. */
+static int net_gone(const struct virtio_net *v, int err)
+{
+	return virtio_modern_check(&v->modern) == -ENODEV ? -ENODEV : err;
 }
 
 static int virtio_net_probe(struct unic_port *port)
@@ -153,8 +161,10 @@ static int virtio_net_probe(struct unic_port *port)
 	err = virtio_modern_reset(&v->modern);
 	if (!err)
 		err = net_identify(port);
-	if (err)
-		virtio_modern_unmap(&v->modern);
+	if (!err)
+		return 0;
+	err = net_gone(v, err);
+	virtio_modern_unmap(&v->modern);
 	return err;
 }
 
@@ -388,8 +398,6 @@ static int virtio_net_start(struct unic_port *port)
 	userpci_wmb(); /* the rings before the bit that lets the device read them */
 	/* 8. It runs. */
 	virtio_modern_status_add(&v->modern, VIRTIO_STATUS_DRIVER_OK);
-	for (i = 0; i < port->queue_count; i++)
-		virtio_ring_bell(&((struct virtio_net_queue *)port->queues[i]->priv)->rx);
 	if (v->features & VIRTIO_NET_F_MQ)
 		err = virtio_control_pairs(&v->control, (uint16_t)port->queue_count);
 	if (!err)
@@ -399,9 +407,13 @@ static int virtio_net_start(struct unic_port *port)
 	if (err)
 		goto halt;
 	(void)net_config_changed(v);
+	/* The buffers were there before DRIVER_OK; now that all queues are on it is told. */
+	for (i = 0; i < port->queue_count; i++)
+		virtio_ring_bell(&((struct virtio_net_queue *)port->queues[i]->priv)->rx);
 	return 0;
 
 halt:
+	err = net_gone(v, err);
 	net_halt(port);
 	return err;
 }
@@ -429,13 +441,10 @@ static bool net_has_left(struct unic_port *port)
 static void virtio_net_stop(struct unic_port *port)
 {
 	const struct virtio_net *v = port->priv;
-	unsigned int waited;
+	unsigned int waited = 0;
 
-	for (waited = 0; waited < NET_LEAVE_US && !net_has_left(port); waited += VIRTIO_PAUSE_US) {
-		if (virtio_modern_check(&v->modern))
-			break;
-		unic_sleep_us(VIRTIO_PAUSE_US);
-	}
+	while (waited < NET_LEAVE_US && !net_has_left(port) && !virtio_modern_check(&v->modern))
+		virtio_pause(&waited);
 	net_halt(port);
 }
 

@@ -9,10 +9,7 @@
 
 #include "queue.h"
 
-static inline uint64_t packed_word(const struct virtio_ring *r, uint32_t index)
-{
-	return userpci_le64_to_cpu(r->desc[index].word);
-}
+#define PACKED_ID (1ull << VIRTIO_PACKED_ID) /* from one buffer to the next */
 
 /* The address before the flags: then the descriptor is the device's. */
 static inline void packed_put(volatile struct virtio_desc *desc, uint64_t address, uint64_t word)
@@ -32,7 +29,7 @@ static inline unsigned int packed_rx_run(struct unic_queue *queue, struct virtio
 	struct unic_packet **slot = r->packets + index, *packet;
 	struct unic_packet **fresh = queue->pool->free + queue->pool->free_count;
 	uint32_t length, longest = virtio_longest(queue);
-	uint64_t id = (uint64_t)index << VIRTIO_PACKED_ID, word, flags, bytes = 0;
+	uint64_t id = index * PACKED_ID, word, flags, bytes = 0;
 	uint64_t used = virtio_packed_used(r, r->next) | id;
 	uint64_t next = (virtio_packed_avail(r, r->next + r->mask + 1) | VIRTIO_RX_PACKED) + id;
 	size_t n;
@@ -57,8 +54,8 @@ static inline unsigned int packed_rx_run(struct unic_queue *queue, struct virtio
 		packet = *--fresh;
 		slot[n] = packet;
 		packed_put(desc + n, virtio_rx_iova(packet, space), next);
-		used += 1ull << VIRTIO_PACKED_ID;
-		next += 1ull << VIRTIO_PACKED_ID;
+		used += PACKED_ID;
+		next += PACKED_ID;
 	}
 	r->next += (uint32_t)n;
 	queue->pool->free_count -= (uint32_t)n;
@@ -97,20 +94,30 @@ int virtio_packed_rx_burst(struct unic_queue *queue, struct unic_packet **packet
 	return (int)n;
 }
 
+/* Whether the descriptor is not one that was used so; only VIRTIO_PACKED_CHECK counts. */
+static inline uint64_t packed_differs(const volatile struct virtio_desc *desc, uint64_t used)
+{
+	return userpci_le64_to_cpu(desc->word) ^ used;
+}
+
 /* How many of the next descriptors are used, and are the oldest ones, each one packet, up to the
- * end of the ring. */
+ * end of the ring. One test for four. */
 static inline uint32_t packed_tx_match(const struct virtio_ring *r)
 {
-	uint32_t index = r->clean & r->mask, count = r->tail - r->clean, n;
-	uint64_t used = virtio_packed_used(r, r->clean) | (uint64_t)index << VIRTIO_PACKED_ID;
+	uint32_t index = r->clean & r->mask, count = r->tail - r->clean, n = 0;
+	uint64_t used = virtio_packed_used(r, r->clean) + index * PACKED_ID;
+	const volatile struct virtio_desc *desc = r->desc + index;
 
 	if (count > r->mask + 1 - index)
 		count = r->mask + 1 - index;
-	for (n = 0; n < count; n++) {
-		if ((packed_word(r, index + n) & VIRTIO_PACKED_CHECK) != used)
+	for (; n + 4 <= count; n += 4, used += 4 * PACKED_ID, desc += 4)
+		if ((packed_differs(desc, used) | packed_differs(desc + 1, used + PACKED_ID) |
+		     packed_differs(desc + 2, used + 2 * PACKED_ID) |
+		     packed_differs(desc + 3, used + 3 * PACKED_ID)) &
+		    VIRTIO_PACKED_CHECK)
 			break;
-		used += 1ull << VIRTIO_PACKED_ID;
-	}
+	for (; n < count && !(packed_differs(desc, used) & VIRTIO_PACKED_CHECK); n++, desc++)
+		used += PACKED_ID;
 	return n;
 }
 
@@ -143,8 +150,9 @@ static inline unsigned int packed_tx_run(struct unic_queue *queue, struct virtio
 	volatile struct virtio_desc *desc = r->desc + index;
 	struct unic_packet **slot = r->packets + index, *packet;
 	const struct unic_pool *pool = queue->pool;
-	uint64_t word = virtio_packed_avail(r, r->tail) + ((uint64_t)index << VIRTIO_PACKED_ID) +
-			VIRTIO_NET_HEADER;
+	uint32_t span = virtio_tx_span(longest);
+	intptr_t offset;
+	uint64_t word = virtio_packed_avail(r, r->tail) + (index * PACKED_ID) + VIRTIO_NET_HEADER;
 	uint64_t length, bytes = 0;
 	size_t n;
 
@@ -152,14 +160,15 @@ static inline unsigned int packed_tx_run(struct unic_queue *queue, struct virtio
 		count = r->mask + 1 - index;
 	for (n = 0; n < count; n++) {
 		packet = packets[n];
-		if (!virtio_tx_simple(packet, pool, longest))
+		if (!virtio_tx_simple(packet, pool, longest, span))
 			break;
-		slot[n] = packet;
+		offset = packet->offset;
 		length = packet->length;
+		slot[n] = packet;
 		bytes += length;
-		memset(virtio_header(packet), 0, VIRTIO_NET_HEADER);
-		packed_put(desc + n, virtio_tx_iova(packet, space), word + length);
-		word += 1ull << VIRTIO_PACKED_ID;
+		memset(virtio_tx_start(packet, offset), 0, VIRTIO_NET_HEADER);
+		packed_put(desc + n, virtio_tx_iova(packet, space, offset), word + length);
+		word += PACKED_ID;
 	}
 	r->tail += (uint32_t)n;
 	queue->stats.tx_packets += n;

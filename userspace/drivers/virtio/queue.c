@@ -256,8 +256,8 @@ static void rx_place(struct virtio_ring *r, uint32_t position, uint32_t id)
 		r->avail->ring[position & r->mask] = userpci_cpu_to_le16((uint16_t)id);
 }
 
-/* Spec: 2.7.14, 2.8.? : what the device has skipped was used whole. Said in the ring, as a device
- * does that skips nothing. */
+/* Spec: 2.7.9, 2.8.8: what the device has skipped was used whole. Said in the ring, as by a device
+ * that skips nothing. */
 static void rx_skipped(struct virtio_ring *r, uint32_t position, uint32_t id, uint32_t length)
 {
 	uint32_t index = position & r->mask;
@@ -334,7 +334,7 @@ static int rx_look(const struct unic_queue *queue, struct virtio_ring *r, struct
 	}
 	if (err < 0 || !frame->count)
 		return err;
-	/* Spec: 5.1.6.4: all buffers of a frame are used together. */
+	/* Spec: 2.8.9, 5.1.6.4: all buffers of a frame are used together. */
 	if (frame->count != expected || frame->total < VIRTIO_NET_HEADER + VIRTIO_FRAME_MIN ||
 	    frame->total > VIRTIO_NET_HEADER + queue->tx_max)
 		frame->good = false;
@@ -512,7 +512,7 @@ static void tx_fill(struct unic_queue *queue, struct virtio_ring *r, struct unic
 		r->packets[r->tail & r->mask] = apart && i == 1 ? NULL : packet;
 		r->order[r->tail & r->mask] = (uint16_t)(i ? 0 : count);
 		size = packet->length;
-		address = virtio_tx_iova(packet, queue->space) + VIRTIO_NET_HEADER;
+		address = virtio_tx_iova(packet, queue->space, packet->offset) + VIRTIO_NET_HEADER;
 		if (!i && apart) {
 			size = VIRTIO_NET_HEADER;
 			address = r->extra_iova + (r->tail & r->mask) * sizeof(header);
@@ -520,7 +520,7 @@ static void tx_fill(struct unic_queue *queue, struct virtio_ring *r, struct unic
 		} else if (!i) {
 			size += VIRTIO_NET_HEADER;
 			address -= VIRTIO_NET_HEADER;
-			memcpy(virtio_header(packet), &header, sizeof(header));
+			memcpy(virtio_tx_start(packet, packet->offset), &header, sizeof(header));
 		}
 		tx_put(r, head, address, i + 1 < count ? tx_follow(r, size) : size);
 		if (i || !apart)
@@ -542,7 +542,7 @@ int virtio_tx_odd(struct unic_queue *queue, struct unic_packet *packet)
 
 	if (n < 0)
 		return n;
-	apart = packet->offset < VIRTIO_TX_OFFSET_MIN;
+	apart = packet->offset < -VIRTIO_TX_HEADROOM;
 	count = (uint32_t)n + apart;
 	if (count > r->mask + 1) {
 		/* There never will be room for it. */

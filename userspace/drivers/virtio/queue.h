@@ -29,8 +29,8 @@
 
 #define VIRTIO_FRAME_MIN    14 /* bytes: an Ethernet header */
 
-/* A frame is sent as it is where its packet has room for the header in front. */
-#define VIRTIO_TX_OFFSET_MIN (VIRTIO_NET_HEADER - UNIC_PACKET_HEADROOM)
+/* A frame may begin so far in front of the default start, and have its header before it. */
+#define VIRTIO_TX_HEADROOM (UNIC_PACKET_HEADROOM - VIRTIO_NET_HEADER)
 
 /* One direction of a queue. */
 struct virtio_ring {
@@ -164,26 +164,32 @@ static inline bool virtio_rx_simple(const struct unic_packet *packet, uint32_t u
 	return !(bits & unusual) && buffers == userpci_cpu_to_le16(1);
 }
 
-/* The header in front of a frame to be sent. */
-static inline uint8_t *virtio_header(struct unic_packet *packet)
+/* Where a packet to be sent begins, its header in front. */
+static inline uint8_t *virtio_tx_start(struct unic_packet *packet, intptr_t offset)
 {
-	return unic_packet_data(packet) - VIRTIO_NET_HEADER;
+	return (uint8_t *)packet + UNIC_PACKET_HEADER + UNIC_PACKET_HEADROOM - VIRTIO_NET_HEADER +
+	       offset;
 }
 
-/* Where it begins. */
-static inline uint64_t virtio_tx_iova(const struct unic_packet *packet, uint32_t space)
+static inline uint64_t virtio_tx_iova(const struct unic_packet *packet, uint32_t space,
+				      intptr_t offset)
 {
-	return packet->iova[space] + (uint64_t)(int64_t)packet->offset - VIRTIO_NET_HEADER;
+	return packet->iova[space] + (uint64_t)(int64_t)offset - VIRTIO_NET_HEADER;
 }
 
-/* Whether a packet is sent as it is, in one descriptor. @longest: virtio_longest(). */
+/* Whether a packet is sent as it is, in one descriptor. @longest: virtio_longest(); @span: what
+ * that leaves for offsets. */
 static inline bool virtio_tx_simple(const struct unic_packet *packet, const struct unic_pool *pool,
-				    uint32_t longest)
+				    uint32_t longest, uint32_t span)
 {
 	return packet->length - UNIC_FRAME_MIN <= longest - UNIC_FRAME_MIN &&
 	       packet->pool == pool && !(packet->flags & UNIC_TX_FLAGS) &&
-	       (uint32_t)(packet->offset - VIRTIO_TX_OFFSET_MIN) <=
-		       UNIC_PACKET_ROOM - longest - VIRTIO_TX_OFFSET_MIN;
+	       (uint32_t)(packet->offset + VIRTIO_TX_HEADROOM) <= span;
+}
+
+static inline uint32_t virtio_tx_span(uint32_t longest)
+{
+	return UNIC_PACKET_ROOM - longest + VIRTIO_TX_HEADROOM;
 }
 
 /* Flags of a descriptor at a position of a packed ring: made available, and used. Spec: 2.8.1. */
@@ -208,7 +214,7 @@ static inline void virtio_ring_bell(const struct virtio_ring *r)
 	userpci_write16(r->doorbell.region, r->doorbell.offset, r->doorbell.queue);
 }
 
-/* Tells the device of what is available now, if it wants to know. Spec: 2.7.13.3. */
+/* Tells the device of what is available now, if it wants to know. Spec: 2.7.13.4. */
 static inline void virtio_split_publish(const struct virtio_ring *r, uint32_t before, uint32_t now)
 {
 	const volatile le16_t *event = (const volatile le16_t *)&r->used->ring[2 * (r->mask + 1)];
@@ -223,9 +229,9 @@ static inline void virtio_split_publish(const struct virtio_ring *r, uint32_t be
 }
 
 /*
- * The same of a packed ring, where the descriptors are there already. Spec: 2.8.21.3.
+ * The same of a packed ring, where the descriptors are there already. Spec: 2.8.21.2.
  *
- * An event that was passed before counts as well. QEMU: 7.2 and 10.0 leave one behind, and then wait
+ * An event that was passed before counts as well. QEMU: 7.2 and 10.0 leave one behind and then wait
  * for ever, when they go on sending after the wire had no room for a while. In its own lap it was
  * passed when it is below, in the one before when it is not: further behind it cannot be.
  */

@@ -103,21 +103,30 @@ int virtio_split_rx_burst(struct unic_queue *queue, struct unic_packet **packets
 	return (int)n;
 }
 
-/* How many buffers of the next that are used are the oldest ones, each one packet, up to the end of
- * either ring. */
+/* Whether the element is not that of the buffer; only its lower half counts. */
+static inline uint64_t split_differs(const volatile le64_t *used, uint32_t id)
+{
+	return userpci_le64_to_cpu(*used) ^ id;
+}
+
+/* How many of the next @ready buffers are the oldest ones, each one packet, up to the end of either
+ * ring. One test for four. */
 static inline uint32_t split_tx_match(const struct virtio_ring *r, uint32_t ready)
 {
-	uint32_t clean = r->clean & r->mask, index = r->next & r->mask, n;
+	uint32_t id = r->clean & r->mask, index = r->next & r->mask, n = 0;
 	const volatile le64_t *used = split_used(r, index);
-	uint32_t end = clean > index ? clean : index;
+	uint32_t count = r->mask + 1 - (id > index ? id : index);
 
-	if (ready > r->mask + 1 - end)
-		ready = r->mask + 1 - end;
+	if (count > ready)
+		count = ready;
 	if (r->in_order)
-		return ready;
-	for (n = 0; n < ready; n++)
-		if ((uint32_t)userpci_le64_to_cpu(used[n]) != clean + n)
+		return count;
+	for (; n + 4 <= count; n += 4, id += 4, used += 4)
+		if ((uint32_t)(split_differs(used, id) | split_differs(used + 1, id + 1) |
+			       split_differs(used + 2, id + 2) | split_differs(used + 3, id + 3)))
 			break;
+	while (n < count && !(uint32_t)split_differs(used++, id++))
+		n++;
 	return n;
 }
 
@@ -163,6 +172,8 @@ static inline unsigned int split_tx_run(struct unic_queue *queue, struct virtio_
 	volatile struct virtio_desc *desc = r->desc + index;
 	struct unic_packet **slot = r->packets + index, *packet;
 	const struct unic_pool *pool = queue->pool;
+	uint32_t span = virtio_tx_span(longest);
+	intptr_t offset;
 	uint64_t length, bytes = 0;
 	size_t n;
 
@@ -170,13 +181,14 @@ static inline unsigned int split_tx_run(struct unic_queue *queue, struct virtio_
 		count = r->mask + 1 - index;
 	for (n = 0; n < count; n++) {
 		packet = packets[n];
-		if (!virtio_tx_simple(packet, pool, longest))
+		if (!virtio_tx_simple(packet, pool, longest, span))
 			break;
-		slot[n] = packet;
+		offset = packet->offset;
 		length = packet->length;
+		slot[n] = packet;
 		bytes += length;
-		memset(virtio_header(packet), 0, VIRTIO_NET_HEADER);
-		desc[n].address = userpci_cpu_to_le64(virtio_tx_iova(packet, space));
+		memset(virtio_tx_start(packet, offset), 0, VIRTIO_NET_HEADER);
+		desc[n].address = userpci_cpu_to_le64(virtio_tx_iova(packet, space, offset));
 		desc[n].word = userpci_cpu_to_le64(length + VIRTIO_NET_HEADER);
 	}
 	if (r->shifted)
