@@ -915,7 +915,7 @@ static void claim(uint32_t at, uint64_t word)
 
 static uint64_t done(uint64_t length, uint64_t more)
 {
-	return length << 32 | IGB_RXD_DD | more;
+	return length << 32 | E1000E_RXD_DD | more;
 }
 
 static uint64_t rx_errors(void)
@@ -947,14 +947,14 @@ TEST(igb_lies)
 
 	start_port(&config);
 	/* Longer than the buffer, an error, no bytes at all, no bytes and more to come. */
-	claim(0, done(2049, IGB_RXD_EOP));
+	claim(0, done(2049, E1000E_RXD_EOP));
 	check_dropped(1);
-	claim(0, done(0xffff, IGB_RXD_EOP));
+	claim(0, done(0xffff, E1000E_RXD_EOP));
 	check_dropped(1);
-	claim(0, done(60, IGB_RXD_EOP | IGB_RXD_RXE));
+	claim(0, done(60, E1000E_RXD_EOP | E1000E_RXD_RXE));
 	check_dropped(1);
 	claim(0, done(0, 0));
-	claim(1, done(60, IGB_RXD_EOP));
+	claim(1, done(60, E1000E_RXD_EOP));
 	check_dropped(2);
 	/* A frame that does not end, over the whole ring and on: dropped once, from the fifth. */
 	for (i = 0; i < 256; i++)
@@ -962,7 +962,7 @@ TEST(igb_lies)
 	check_dropped(255); /* a burst looks at no more */
 	for (i = 0; i < 3; i++)
 		claim(i, done(2048, 0));
-	claim(3, done(100, IGB_RXD_EOP));
+	claim(3, done(100, E1000E_RXD_EOP));
 	CHECK_EQ(unic_rx_burst(port, 0, packets, BURST), 0);
 	CHECK_EQ(rx_errors(), 5);
 	/* Whatever it says, it says it in bounds. */

@@ -255,6 +255,7 @@ void intel_tx_ring_set(struct unic_queue *queue, uint32_t tdbal)
 #define FLAGS_32(tcpcs, ipcs) FLAGS_16(tcpcs, ipcs), FLAGS_16(tcpcs, ipcs)
 #define FLAGS_128	      FLAGS_32(0, 0), FLAGS_32(1, 0), FLAGS_32(0, 1), FLAGS_32(1, 1)
 const uint16_t intel_rx_flags[256] = { FLAGS_128, FLAGS_128 };
+const uint16_t intel_rx_hash_flags[16] = { 0, [1 ... 15] = UNIC_RX_HASH };
 
 /* --- Frames that a fast path leaves --- */
 

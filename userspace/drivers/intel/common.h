@@ -101,8 +101,10 @@ void intel_rings_free(struct unic_queue *queue);
 void intel_rx_ring_set(struct unic_queue *queue, uint32_t rdbal);
 void intel_tx_ring_set(struct unic_queue *queue, uint32_t tdbal);
 
-/* Of a good frame, by the low byte of the status, which 82540 and 82574 have alike. */
+/* Of a good frame, by the low byte of the status, which 82540, 82574 and 82576 have alike. */
 extern const uint16_t intel_rx_flags[256] __attribute__((visibility("hidden")));
+/* By the RSS type: 0 is a frame without a hash. */
+extern const uint16_t intel_rx_hash_flags[16] __attribute__((visibility("hidden")));
 
 /*
  * Takes the descriptor at rx_next, which a fast path has not taken. False: it is the device's.

@@ -14,7 +14,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "common.h"
+#include "receive.h"
 
 #define E1000E_RESET_US	 1000 /* before CTRL.RST is looked at: 1 is enough (10.2.2.1) */
 #define E1000E_HELD_US	 1000 /* until a message that was held back has come */
@@ -22,17 +22,8 @@
 #define E1000E_FRAME_MAX 9018 /* bytes with header and FCS, without a tag */
 #define E1000E_MTU_MAX	 (E1000E_FRAME_MAX - 14 - 4)
 
-/* What must be true of a descriptor for its frame to be handed out as it is: it is done, the frame
- * is whole, without error and with no wrong checksum, not empty, and no longer than the buffer. One
- * test for all: of what remains when the bits that must be set, and one byte, are taken away. */
-#define E1000E_RXD_GOOD (E1000E_RXD_DD | E1000E_RXD_EOP | 1ull << 32)
 #define E1000E_RXD_ERRORS \
 	(E1000E_RXD_CE | E1000E_RXD_SE | E1000E_RXD_SEQ | E1000E_RXD_CXE | E1000E_RXD_RXE)
-#define E1000E_RXD_TOOLONG ((0xffffull & ~(UNIC_PACKET_ROOM - 1ull)) << 32)
-#define E1000E_RXD_CHECK                                                                         \
-	(E1000E_RXD_DD | E1000E_RXD_EOP | E1000E_RXD_ERRORS | E1000E_RXD_TCPE | E1000E_RXD_IPE | \
-	 E1000E_RXD_TOOLONG)
-_Static_assert(UNIC_PACKET_ROOM == 2048, "RCTL.BSIZE and E1000E_RXD_TOOLONG");
 
 #define E1000E_CAUSES (E1000_INT_RXT0 | E1000_INT_RXDMT0 | E1000_INT_RXO | E1000_INT_LSC)
 
@@ -315,152 +306,22 @@ static void e1000e_stop(struct unic_port *port)
 
 /* --- Receiving --- */
 
-/* By the RSS type: 0 is a frame without a hash. */
-static const uint64_t e1000e_hash_flags[16] = { 0, [1 ... 15] = UNIC_RX_HASH };
-
-/* Takes good frames up to the end of the ring; @count packets must be in the pool. */
-static inline unsigned int e1000e_rx_run(struct unic_queue *queue, struct unic_packet **packets,
-					 unsigned int count, const bool hash)
+static void e1000e_tx_reclaim(struct unic_queue *queue)
 {
-	struct intel_queue *q = queue->priv;
-	uint32_t index = q->rx_next & q->rx_mask, space = queue->space;
-	volatile struct intel_desc *desc = q->rx_ring + index;
-	struct unic_packet **slot = q->rx_packets + index, *packet;
-	struct unic_packet **fresh = queue->pool->free + queue->pool->free_count;
-	uint64_t word, flags, info, length, bytes = 0;
-	uint32_t high;
-	size_t n;
-
-	if (q->rx_skip || q->rx_continue)
-		return 0;
-	if (count > q->rx_mask + 1 - index)
-		count = q->rx_mask + 1 - index;
-	for (n = 0; n < count; n++) {
-		word = userpci_le64_to_cpu(desc[n].word);
-		if ((word - E1000E_RXD_GOOD) & E1000E_RXD_CHECK)
-			break;
-		packet = slot[n];
-		packets[n] = packet;
-		flags = intel_rx_flags[(uint8_t)word];
-		if (hash) {
-			userpci_rmb(); /* the done bit before the other half */
-			info = userpci_le64_to_cpu(desc[n].address);
-			flags |= e1000e_hash_flags[info & 15];
-			packet->hash = (uint32_t)(info >> 32);
-		}
-		high = (uint32_t)(word >> 32); /* length and tag */
-		length = (uint16_t)high;
-		unic_packet_set(packet, (uint32_t)length, flags);
-		packet->vlan = (uint16_t)(high >> 16);
-		bytes += length;
-		packet = *--fresh;
-		slot[n] = packet;
-		desc[n].address = userpci_cpu_to_le64(packet->iova[space]);
-		desc[n].word = userpci_cpu_to_le64(0);
-	}
-	q->rx_next += (uint32_t)n;
-	queue->pool->free_count -= (uint32_t)n;
-	queue->stats.rx_packets += n;
-	queue->stats.rx_bytes += bytes;
-	return (unsigned int)n;
-}
-
-/* Looks at the descriptor where a run ended. */
-__attribute__((noinline)) static bool e1000e_rx_odd(struct unic_queue *queue,
-						    struct unic_packet **packets, unsigned int *n,
-						    bool fresh)
-{
-	const struct intel_queue *q = queue->priv;
-	volatile struct intel_desc *desc = q->rx_ring + (q->rx_next & q->rx_mask);
-	uint64_t word = userpci_le64_to_cpu(desc->word), info;
-	struct intel_rx rx = {
-		.done = word & E1000E_RXD_DD,
-		.last = word & E1000E_RXD_EOP,
-		.bad = word & E1000E_RXD_EOP && word & E1000E_RXD_ERRORS,
-		.length = word >> 32 & 0xffff,
-		.flags = intel_rx_flags[(uint8_t)word],
-		.vlan = (uint16_t)(word >> 48),
-	};
-
-	if (!rx.done)
-		return false;
-	/* Spec: 7.1.5: TCPE and IPE count where the checksum was looked at. */
-	if (rx.flags & UNIC_RX_L4_GOOD && word & E1000E_RXD_TCPE)
-		rx.flags ^= UNIC_RX_L4_GOOD | UNIC_RX_L4_BAD;
-	if (rx.flags & UNIC_RX_IP_GOOD && word & E1000E_RXD_IPE)
-		rx.flags ^= UNIC_RX_IP_GOOD | UNIC_RX_IP_BAD;
-	if (queue->port->info.offloads & UNIC_OFFLOAD_RSS) {
-		userpci_rmb(); /* the done bit before the other half */
-		info = userpci_le64_to_cpu(desc->address);
-		rx.flags |= (uint16_t)e1000e_hash_flags[info & 15];
-		rx.hash = (uint32_t)(info >> 32);
-	}
-	return intel_rx_odd(queue, &rx, packets, n, fresh);
-}
-
-/* What a run has left: the end of the ring, odd descriptors, an empty pool. */
-__attribute__((noinline)) static unsigned int e1000e_rx_rest(struct unic_queue *queue,
-							     struct unic_packet **packets,
-							     unsigned int count, unsigned int n,
-							     const bool hash)
-{
-	struct intel_queue *q = queue->priv;
-	struct unic_pool *pool = queue->pool;
-	uint32_t odd = q->rx_mask; /* ends the loop where the device does not */
-	bool starved = false;
-	unsigned int room;
-
-	if (pool->free_count < count - n) {
-		intel_tx_reclaim(q, pool);
-		/* An empty pool must not stop the ring: @count frames are dropped. */
-		starved = !n && !pool->free_count;
-		if (starved && odd > count)
-			odd = count;
-	}
-	while (n < count && (starved || pool->free_count) && odd-- &&
-	       e1000e_rx_odd(queue, packets, &n, !starved)) {
-		room = count - n < pool->free_count ? count - n : pool->free_count;
-		n += e1000e_rx_run(queue, packets + n, room, hash);
-	}
-	return n;
-}
-
-/* Inlined twice, so that frames without a hash do not pay for those with one. */
-__attribute__((always_inline)) static inline int e1000e_rx(struct unic_queue *queue,
-							   struct unic_packet **packets,
-							   unsigned int count, const bool hash)
-{
-	struct intel_queue *q = queue->priv;
-	uint32_t first = q->rx_next, room = queue->pool->free_count;
-	unsigned int n;
-
-	n = e1000e_rx_run(queue, packets, count < room ? count : room, hash);
-	if (n < count)
-		n = e1000e_rx_rest(queue, packets, count, n, hash);
-	if (q->rx_next == first)
-		return 0;
-	userpci_rmb(); /* the done bits before the frames, which the caller reads */
-	userpci_wmb(); /* the descriptors before the tail */
-	userpci_write32(q->regs, q->rx_tail_reg, (q->rx_next - 1) & q->rx_mask);
-	return (int)n;
+	intel_tx_reclaim(queue->priv, queue->pool);
 }
 
 static int e1000e_rx_burst(struct unic_queue *queue, struct unic_packet **packets,
 			   unsigned int count)
 {
+	static const struct intel_rx_kind kind = { E1000E_RXD_ERRORS, e1000e_tx_reclaim };
+
 	if (queue->port->info.offloads & UNIC_OFFLOAD_RSS)
-		return e1000e_rx(queue, packets, count, true);
-	return e1000e_rx(queue, packets, count, false);
+		return intel_rx(queue, packets, count, kind, true);
+	return intel_rx(queue, packets, count, kind, false);
 }
 
 /* --- Interrupts --- */
-
-static bool e1000e_rx_pending(struct unic_queue *queue)
-{
-	const struct intel_queue *q = queue->priv;
-
-	return userpci_le64_to_cpu(q->rx_ring[q->rx_next & q->rx_mask].word) & E1000E_RXD_DD;
-}
 
 static uint32_t e1000e_causes(const struct unic_queue *queue)
 {
@@ -558,7 +419,7 @@ const struct unic_driver unic_e1000e = {
 	.stop = e1000e_stop,
 	.rx_burst = e1000e_rx_burst,
 	.tx_burst = intel_tx_burst,
-	.rx_pending = e1000e_rx_pending,
+	.rx_pending = intel_rx_pending,
 	.irq_arm = e1000e_irq_arm,
 	.irq_ack = e1000e_irq_ack,
 	.link = intel_link,

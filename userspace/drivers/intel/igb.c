@@ -15,7 +15,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "common.h"
+#include "receive.h"
 
 #define IGB_RELOAD_US	   10000 /* for the device to load its EEPROM after a reset */
 #define IGB_FRAME_MAX	   9728	 /* bytes with FCS */
@@ -23,20 +23,11 @@
 #define IGB_DESCRIPTOR_MAX 4096
 #define IGB_L2_SIZE	   14 /* bytes of the header in front of a tag that is put in */
 
-/* What must be true of a descriptor for its frame to be handed out as it is: it is done, the frame
- * is whole, without error and with no wrong checksum, not empty, and no longer than the buffer. One
- * test for all: of what remains when the bits that must be set, and one byte, are taken away. */
-#define IGB_RXD_GOOD	(IGB_RXD_DD | IGB_RXD_EOP | 1ull << 32)
-#define IGB_RXD_TOOLONG ((0xffffull & ~(UNIC_PACKET_ROOM - 1ull)) << 32)
-#define IGB_RXD_CHECK \
-	(IGB_RXD_DD | IGB_RXD_EOP | IGB_RXD_RXE | IGB_RXD_L4E | IGB_RXD_IPE | IGB_RXD_TOOLONG)
-_Static_assert(UNIC_PACKET_ROOM == 2048, "IGB_SRRCTL_2048 and IGB_RXD_TOOLONG");
+#define IGB_TXD_PLAIN	   (IGB_TXD_DATA | E1000_TXD_DEXT | E1000_TXD_IFCS)
+#define IGB_CHECKSUMS	   (UNIC_TX_IP | UNIC_TX_TCP | UNIC_TX_UDP | UNIC_TX_TSO)
+#define IGB_CONTEXT	   (IGB_CHECKSUMS | UNIC_PACKET_VLAN)
 
-#define IGB_TXD_PLAIN (IGB_TXD_DATA | E1000_TXD_DEXT | E1000_TXD_IFCS)
-#define IGB_CHECKSUMS (UNIC_TX_IP | UNIC_TX_TCP | UNIC_TX_UDP | UNIC_TX_TSO)
-#define IGB_CONTEXT   (IGB_CHECKSUMS | UNIC_PACKET_VLAN)
-
-#define IGB_CAUSES    (E1000_INT_RXT0 | E1000_INT_RXDMT0 | E1000_INT_RXO | E1000_INT_LSC)
+#define IGB_CAUSES	   (E1000_INT_RXT0 | E1000_INT_RXDMT0 | E1000_INT_RXO | E1000_INT_LSC)
 
 struct igb {
 	struct intel intel;
@@ -348,141 +339,13 @@ static inline void igb_tx_reclaim(struct unic_queue *queue)
 
 /* --- Receiving --- */
 
-/* Of a good frame: by VP, bit 4, L4CS and IPCS. */
-#define IGB_FLAGS(vp, l4cs, ipcs)                                                    \
-	((uint64_t)(((vp) ? UNIC_PACKET_VLAN : 0) | ((l4cs) ? UNIC_RX_L4_GOOD : 0) | \
-		    ((ipcs) ? UNIC_RX_IP_GOOD : 0)))
-#define IGB_FLAGS_4(l4cs, ipcs)                                                       \
-	IGB_FLAGS(0, l4cs, ipcs), IGB_FLAGS(1, l4cs, ipcs), IGB_FLAGS(0, l4cs, ipcs), \
-		IGB_FLAGS(1, l4cs, ipcs)
-static const uint64_t igb_flags[16] = {
-	IGB_FLAGS_4(0, 0),
-	IGB_FLAGS_4(1, 0),
-	IGB_FLAGS_4(0, 1),
-	IGB_FLAGS_4(1, 1),
-};
-
-/* By the RSS type: 0 is a frame without a hash. */
-static const uint64_t igb_hash_flags[16] = { 0, [1 ... 15] = UNIC_RX_HASH };
-
-static inline uint64_t igb_flags_of(uint64_t word)
-{
-	return igb_flags[word >> 3 & 15];
-}
-
-/* Takes good frames up to the end of the ring; @count packets must be in the pool. */
-static inline unsigned int igb_rx_run(struct unic_queue *queue, struct unic_packet **packets,
-				      unsigned int count, const bool hash)
-{
-	struct intel_queue *q = queue->priv;
-	uint32_t index = q->rx_next & q->rx_mask, space = queue->space;
-	volatile struct intel_desc *desc = q->rx_ring + index;
-	struct unic_packet **slot = q->rx_packets + index, *packet;
-	struct unic_packet **fresh = queue->pool->free + queue->pool->free_count;
-	uint64_t word, flags, info, length, bytes = 0;
-	size_t n;
-
-	if (q->rx_skip || q->rx_continue)
-		return 0;
-	if (count > q->rx_mask + 1 - index)
-		count = q->rx_mask + 1 - index;
-	for (n = 0; n < count; n++) {
-		word = userpci_le64_to_cpu(desc[n].word);
-		if ((word - IGB_RXD_GOOD) & IGB_RXD_CHECK)
-			break;
-		packet = slot[n];
-		packets[n] = packet;
-		flags = igb_flags_of(word);
-		if (hash) {
-			userpci_rmb(); /* the done bit before the other half */
-			info = userpci_le64_to_cpu(desc[n].address);
-			flags |= igb_hash_flags[info & 15];
-			packet->hash = (uint32_t)(info >> 32);
-		}
-		length = (uint16_t)(word >> 32);
-		unic_packet_set(packet, (uint32_t)length, flags);
-		packet->vlan = (uint16_t)(word >> 48);
-		bytes += length;
-		packet = *--fresh;
-		slot[n] = packet;
-		desc[n].address = userpci_cpu_to_le64(packet->iova[space]);
-		desc[n].word = userpci_cpu_to_le64(0);
-	}
-	q->rx_next += (uint32_t)n;
-	queue->pool->free_count -= (uint32_t)n;
-	queue->stats.rx_packets += n;
-	queue->stats.rx_bytes += bytes;
-	return (unsigned int)n;
-}
-
-/* Looks at the descriptor where a run ended. */
-__attribute__((noinline)) static bool igb_rx_odd(struct unic_queue *queue,
-						 struct unic_packet **packets, unsigned int *n,
-						 bool fresh)
-{
-	const struct intel_queue *q = queue->priv;
-	volatile struct intel_desc *desc = q->rx_ring + (q->rx_next & q->rx_mask);
-	uint64_t word = userpci_le64_to_cpu(desc->word), info;
-	struct intel_rx rx = {
-		.done = word & IGB_RXD_DD,
-		.last = word & IGB_RXD_EOP,
-		.bad = word & IGB_RXD_EOP && word & IGB_RXD_RXE,
-		.length = word >> 32 & 0xffff,
-		.flags = (uint16_t)igb_flags_of(word),
-		.vlan = (uint16_t)(word >> 48),
-	};
-
-	if (!rx.done)
-		return false;
-	/* The errors count where the checksum was looked at. */
-	if (rx.flags & UNIC_RX_L4_GOOD && word & IGB_RXD_L4E)
-		rx.flags ^= UNIC_RX_L4_GOOD | UNIC_RX_L4_BAD;
-	if (rx.flags & UNIC_RX_IP_GOOD && word & IGB_RXD_IPE)
-		rx.flags ^= UNIC_RX_IP_GOOD | UNIC_RX_IP_BAD;
-	if (queue->port->info.offloads & UNIC_OFFLOAD_RSS) {
-		userpci_rmb(); /* the done bit before the other half */
-		info = userpci_le64_to_cpu(desc->address);
-		rx.flags |= (uint16_t)igb_hash_flags[info & 15];
-		rx.hash = (uint32_t)(info >> 32);
-	}
-	return intel_rx_odd(queue, &rx, packets, n, fresh);
-}
-
-/* Inlined twice, so that frames without a hash do not pay for those with one. */
-__attribute__((always_inline)) static inline int igb_rx(struct unic_queue *queue,
-							struct unic_packet **packets,
-							unsigned int count, const bool hash)
-{
-	struct intel_queue *q = queue->priv;
-	uint32_t first = q->rx_next;
-	uint32_t odd = q->rx_mask; /* ends the loop where the device does not */
-	unsigned int n = 0, room;
-
-	if (queue->pool->free_count < count) {
-		igb_tx_reclaim(queue);
-		/* An empty pool must not stop the ring: @count frames are dropped. */
-		if (!queue->pool->free_count && odd > count)
-			odd = count;
-	}
-	do {
-		room = count - n;
-		if (room > queue->pool->free_count)
-			room = queue->pool->free_count;
-		n += igb_rx_run(queue, packets + n, room, hash);
-	} while (n < count && odd-- && igb_rx_odd(queue, packets, &n, queue->pool->free_count));
-	if (q->rx_next == first)
-		return 0;
-	userpci_rmb(); /* the done bits before the frames, which the caller reads */
-	userpci_wmb(); /* the descriptors before the tail */
-	userpci_write32(q->regs, q->rx_tail_reg, (q->rx_next - 1) & q->rx_mask);
-	return (int)n;
-}
-
 static int igb_rx_burst(struct unic_queue *queue, struct unic_packet **packets, unsigned int count)
 {
+	static const struct intel_rx_kind kind = { E1000E_RXD_RXE, igb_tx_reclaim };
+
 	if (queue->port->info.offloads & UNIC_OFFLOAD_RSS)
-		return igb_rx(queue, packets, count, true);
-	return igb_rx(queue, packets, count, false);
+		return intel_rx(queue, packets, count, kind, true);
+	return intel_rx(queue, packets, count, kind, false);
 }
 
 /* --- Sending --- */
@@ -668,13 +531,6 @@ static int igb_tx_burst(struct unic_queue *queue, struct unic_packet **packets, 
 
 /* --- Interrupts --- */
 
-static bool igb_rx_pending(struct unic_queue *queue)
-{
-	const struct intel_queue *q = queue->priv;
-
-	return userpci_le64_to_cpu(q->rx_ring[q->rx_next & q->rx_mask].word) & IGB_RXD_DD;
-}
-
 /* Spec: 7.3. A cause that is in EICR, or ICR, already raises the interrupt at once. */
 static void igb_irq_arm(struct unic_queue *queue)
 {
@@ -759,7 +615,7 @@ const struct unic_driver unic_igb = {
 	.stop = igb_stop,
 	.rx_burst = igb_rx_burst,
 	.tx_burst = igb_tx_burst,
-	.rx_pending = igb_rx_pending,
+	.rx_pending = intel_rx_pending,
 	.irq_arm = igb_irq_arm,
 	.irq_ack = igb_irq_ack,
 	.link = intel_link,

@@ -206,7 +206,8 @@ _Static_assert(sizeof(struct intel_desc) == 16, "descriptor layout");
 #define E1000E_RSSRK_COUNT     10
 
 /* What the device makes of an extended receive descriptor: in `address` the RSS type in bits 0 to
- * 3 and the hash in 32 to 63; in `word` the length in bits 32 to 47, the tag in 48 to 63, and: */
+ * 3 and the hash in 32 to 63; in `word` the length in bits 32 to 47, the tag in 48 to 63, and what
+ * E1000E_RXD_* says; of its errors RXE stands for all but those of checksums. */
 #define E1000E_RXD_DD	 (1ull << 0)
 #define E1000E_RXD_EOP	 (1ull << 1)
 #define E1000E_RXD_IXSM	 (1ull << 2) /* the checksum bits say nothing */
@@ -284,14 +285,6 @@ _Static_assert(sizeof(struct intel_desc) == 16, "descriptor layout");
 
 /* What the device makes of a receive descriptor (7.1.5.2): in `address` the RSS type in bits 0 to 3
  * and the hash in 32 to 63; in `word` the length in bits 32 to 47, the tag in 48 to 63, and: */
-#define IGB_RXD_DD   (1ull << 0)
-#define IGB_RXD_EOP  (1ull << 1)
-#define IGB_RXD_VP   (1ull << 3)  /* a tag was taken out */
-#define IGB_RXD_L4CS (1ull << 5)  /* TCP's or UDP's checksum was looked at */
-#define IGB_RXD_IPCS (1ull << 6)  /* that of the IPv4 header */
-#define IGB_RXD_L4E  (1ull << 29) /* wrong */
-#define IGB_RXD_IPE  (1ull << 30)
-#define IGB_RXD_RXE  (1ull << 31) /* the frame has an error */
 
 /* The second word of an advanced transmit descriptor (7.2.2.3), besides what it has in common with
  * E1000_TXD_*: the length in bits 0 to 15. */
