@@ -224,11 +224,11 @@ void edu_dma_start(void *regs, uint64_t source, uint64_t target, uint64_t bytes,
 
 void edu_dma_wait(void *regs)
 {
-	const struct timespec pause = { 0, 1000000 };
 	int i;
 
+	/* Not nanosleep(): a kernel may have none for 32-bit programs. */
 	for (i = 0; i < PATIENCE_MS && rd32(regs, EDU_DMA_COMMAND) & 1; i++)
-		nanosleep(&pause, NULL);
+		poll(NULL, 0, 1);
 	CHECK_EQ(rd32(regs, EDU_DMA_COMMAND) & 1, 0);
 }
 

@@ -27,10 +27,12 @@
 static const char tap_help[] =
 	"make a network interface of Linux's out of it\n"
 	"\n"
-	"usage: unic tap ADDRESS [--name NAME]\n"
+	"usage: unic tap ADDRESS [--name NAME] [--mtu N] [--promiscuous]\n"
 	"\n"
-	"  --name NAME  the name of Linux's interface: unic0, or with %d for a number that is\n"
-	"               free\n"
+	"  --name NAME    the name of Linux's interface: unic0, or with %d for a number that is\n"
+	"                 free\n"
+	"  --mtu N        bytes; 1500\n"
+	"  --promiscuous  frames to all MAC addresses: for a bridge\n"
 	"\n"
 	"The interface is a tap device with the port's MAC address, MTU and link. Give it an\n"
 	"address, as any other: ip addr add 10.0.0.2/24 dev unic0; ip link set unic0 up. It\n"
@@ -362,11 +364,17 @@ static void tap_destroy(struct tap *tap)
 
 static enum unic_status tap_run(int argc, char **argv)
 {
-	const struct unic_config config = { .offloads = UNIC_OFFLOAD_RX_CHECKSUM |
-							UNIC_OFFLOAD_TX_CHECKSUM |
-							UNIC_OFFLOAD_TSO };
+	struct unic_config config = { .offloads = UNIC_OFFLOAD_RX_CHECKSUM |
+						  UNIC_OFFLOAD_TX_CHECKSUM | UNIC_OFFLOAD_TSO };
 	struct tap tap = { .name = "unic0", .fd = -1 };
-	const struct run_option options[] = { { "name", RUN_TEXT, &tap.name, 0, 0, 0 }, { 0 } };
+	uint64_t mtu = 0;
+	bool promiscuous = false;
+	const struct run_option options[] = {
+		{ "name", RUN_TEXT, &tap.name, 0, 0, 0 },
+		{ "mtu", RUN_NUMBER, &mtu, UNIC_MTU_MIN, UINT16_MAX, 0 },
+		{ "promiscuous", RUN_FLAG, &promiscuous, 0, 0, 0 },
+		{ 0 },
+	};
 	char name[IFNAMSIZ], link[UNIC_CMD_TEXT];
 	enum unic_status status;
 	int err;
@@ -377,11 +385,13 @@ static enum unic_status tap_run(int argc, char **argv)
 	if (!tap.name[0] || strlen(tap.name) >= IFNAMSIZ)
 		return unic_cmd_usage("tap", "--name takes 1 to 15 letters, not ", tap.name);
 	run_catch_signals();
+	config.mtu = (uint32_t)mtu;
 	status = unic_cmd_open_config(tap.address, &config, &tap.port);
 	if (status)
 		return status;
 	/* Linux's groups are not known here. */
-	err = unic_receive_mode(tap.port, UNIC_RECEIVE_ALL_MULTICAST);
+	err = unic_receive_mode(tap.port,
+				promiscuous ? UNIC_RECEIVE_ALL : UNIC_RECEIVE_ALL_MULTICAST);
 	if (err)
 		status = unic_cmd_error(tap.address, "receive mode", err);
 	tap.free_wanted = unic_info(tap.port)->offloads & UNIC_OFFLOAD_TSO ? CHAIN_MAX : 1;
