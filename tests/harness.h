@@ -28,6 +28,7 @@
 #ifndef TESTS_HARNESS_H
 #define TESTS_HARNESS_H
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -132,8 +133,11 @@ static inline int harness_finish(void)
 {
 	const struct harness_test *test = harness.first;
 	int status = 0;
-	pid_t pid = wait(&status);
+	pid_t pid;
 
+	do
+		pid = wait(&status);
+	while (pid < 0 && errno == EINTR); /* a signal that is for the tests */
 	while (test && test->pid != pid)
 		test = test->next;
 	if (!test)
