@@ -6,7 +6,8 @@
 
 #define LIMIT_S 120 /* a test that hangs is killed */
 
-/* In TEST_EACH, in TEST_NIC; only where $SUITE_IGB names a QEMU that has it. */
+/* In TEST_EACH, in TEST_NIC (where there is a $SUITE_NIC, it alone); only where $SUITE_IGB names a
+ * QEMU that has it. */
 enum { EACH = 1, NIC = 2, IGB = 4 };
 
 static const struct {
@@ -57,10 +58,13 @@ static void add_set(unsigned int set, unsigned int backends, struct harness_test
 		    const char *title, void (*run)(void))
 {
 	unsigned int count = set == EACH ? SUITE_MODELS : SUITE_NICS, i;
+	const char *nic = getenv("SUITE_NIC");
 	char *name;
 
 	for (i = 0; i < MODELS; i++) {
 		if (!(models[i].sets & set) || (models[i].sets & IGB && !getenv("SUITE_IGB")))
+			continue;
+		if (set == NIC && nic && strcmp(nic, models[i].name))
 			continue;
 		if (!count-- || asprintf(&name, "%s/%s", models[i].name, title) < 0)
 			abort();
