@@ -139,16 +139,19 @@ static inline struct unic_packet *unic_pool_get(struct unic_pool *pool)
 	return packet;
 }
 
-/* Gives a packet back to its pool, and all that are chained behind it. */
-static inline void unic_packet_free(struct unic_packet *packet)
+static inline void unic_pool_put(struct unic_packet *packet)
 {
 	struct unic_pool *pool = packet->pool;
 
 	pool->free[pool->free_count++] = packet;
-	while (packet->flags & UNIC_PACKET_CHAINED) {
-		packet = packet->next;
-		pool->free[pool->free_count++] = packet;
-	}
+}
+
+/* Gives a packet back to its pool, and all that are chained behind it, each to its own. */
+static inline void unic_packet_free(struct unic_packet *packet)
+{
+	for (; packet->flags & UNIC_PACKET_CHAINED; packet = packet->next)
+		unic_pool_put(packet);
+	unic_pool_put(packet);
 }
 
 /* Pushes @count packets of this pool, none of them for its chain. By eights: a call of memcpy()

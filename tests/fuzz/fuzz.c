@@ -43,7 +43,6 @@ static struct foreign {
 	struct unic_pool *pool;
 	struct unic_packet *packets[FOREIGN];
 	uint32_t had; /* by the application */
-	bool had_once;
 } foreign;
 
 void fuzz_report(const char *file, int line, const char *what)
@@ -101,7 +100,6 @@ static void take_one(struct unic_packet *packet)
 
 	if (is_foreign(packet)) {
 		foreign.had++;
-		foreign.had_once = true;
 		return;
 	}
 	number = number_of(packet);
@@ -134,18 +132,9 @@ static struct unic_packet *unhold(uint32_t which)
 	return packet;
 }
 
-/* All of a frame are of one pool, unless one is foreign: then each is freed for itself. */
 static void free_frame(struct unic_packet *packet)
 {
-	struct unic_packet *next;
-
 	each(packet, give_one);
-	while (foreign.had_once && packet->flags & UNIC_PACKET_CHAINED) {
-		next = packet->next;
-		packet->flags = 0;
-		unic_packet_free(packet);
-		packet = next;
-	}
 	unic_packet_free(packet);
 }
 
@@ -215,7 +204,6 @@ static void foreign_create(void)
 	FUZZ_CHECK(pool);
 	foreign.pool = pool;
 	foreign.had = 0;
-	foreign.had_once = false;
 	for (i = 0; i < FOREIGN; i++) {
 		foreign.packets[i] = aligned_alloc(64, UNIC_PACKET_SIZE);
 		FUZZ_CHECK(foreign.packets[i]);

@@ -507,7 +507,6 @@ TEST(nic_packets_that_lie)
 
 TEST(nic_chain_limit)
 {
-	struct unic_packet *packet, *last;
 	uint8_t data[65];
 	uint32_t i;
 
@@ -517,16 +516,31 @@ TEST(nic_chain_limit)
 	send_packet(make_chain(data, 64, 1, 1));
 	CHECK_EQ(sent_packets, 64);
 	CHECK(!memcmp(sent, data, 64));
-	/* The last packet of too many is cut off: that one is the sender's. */
-	packet = make_chain(data, 65, 1, 1);
-	for (last = packet; last->flags & UNIC_PACKET_CHAINED; last = last->next)
-		;
-	CHECK_DROPPED(packet, tx_bad_length);
-	/* A chain without an end. */
-	packet = alloc_packet(data, 60);
-	packet->flags |= UNIC_PACKET_CHAINED;
-	packet->next = packet;
-	CHECK_DROPPED(packet, tx_bad_length);
+	CHECK_DROPPED(make_chain(data, 65, 1, 1), tx_bad_length);
+	close_whole();
+}
+
+/* Wherever the chain comes back to itself, each of its packets is given back once. */
+TEST(nic_chain_without_an_end)
+{
+	static const uint32_t sizes[] = { 1, 2, 3, 7, 64, 65, 100 };
+	struct unic_packet *packet, *last, *back;
+	uint8_t data[100] = { 0 };
+	uint32_t i, n, to;
+
+	open_with(0);
+	for (i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		for (to = 0; to < sizes[i]; to++) {
+			packet = make_chain(data, sizes[i], 1, 1);
+			for (back = packet, n = 0; n < to; n++)
+				back = back->next;
+			for (last = packet; last->flags & UNIC_PACKET_CHAINED; last = last->next)
+				;
+			last->flags |= UNIC_PACKET_CHAINED;
+			last->next = back;
+			CHECK_DROPPED(packet, tx_bad_length);
+		}
+	}
 	close_whole();
 }
 
@@ -560,7 +574,7 @@ TEST(nic_takes_packets_of_a_sister_pool)
 TEST(nic_drops_packets_of_another_depot)
 {
 	struct unic_port *other = open_port("1", NULL);
-	struct unic_packet *packet, *foreign;
+	struct unic_packet *packet, *foreign, *last;
 	uint8_t data[200] = { 0 };
 
 	open_with(0);
@@ -575,6 +589,20 @@ TEST(nic_drops_packets_of_another_depot)
 	send_packet(packet);
 	CHECK_EQ(stats_of(port).tx_packets, 0);
 	CHECK_EQ(stats_of(port).tx_bad_packet + stats_of(port).tx_bad_length, 2);
+	CHECK_EQ(unic_packets_free(other), unic_info(other)->packets);
+	/* All that there are of one, and one of the other's. */
+	packet = alloc_packet(data, 1);
+	while ((last = unic_packet_alloc(port, 0))) {
+		last->length = 1;
+		last->next = packet;
+		last->flags |= UNIC_PACKET_CHAINED;
+		packet = last;
+	}
+	foreign = unic_packet_alloc(other, 0);
+	foreign->length = 60;
+	foreign->next = packet;
+	foreign->flags |= UNIC_PACKET_CHAINED;
+	CHECK_DROPPED(foreign, tx_bad_packet);
 	CHECK_EQ(unic_packets_free(other), unic_info(other)->packets);
 	unic_close(other);
 	close_whole();

@@ -66,19 +66,10 @@ static uint16_t fold(uint64_t total)
 
 /* --- The chain --- */
 
-/* Each packet goes to its own pool: some may be of another depot. */
 static int drop(struct unic_packet *packet, uint64_t *counter)
 {
-	bool more;
-
 	(*counter)++;
-	do {
-		struct unic_packet *next = packet->next;
-
-		more = packet->flags & UNIC_PACKET_CHAINED;
-		packet->pool->free[packet->pool->free_count++] = packet;
-		packet = next;
-	} while (more);
+	unic_packet_free(packet);
 	return -EINVAL;
 }
 
@@ -88,22 +79,51 @@ static bool fits(const struct unic_packet *packet)
 	       packet->length && packet->length <= unic_packet_room(packet);
 }
 
+/* A chain that comes back to one of its packets ends before it. Brent's algorithm: @fast goes round
+ * the cycle, whose length is then known; two that are so far apart meet where it begins. */
+__attribute__((noinline, cold)) static void end_chain(struct unic_packet *first)
+{
+	struct unic_packet *slow = first, *fast = first, *last = first;
+	uint64_t length = 0, most = 1;
+
+	do {
+		if (!(fast->flags & UNIC_PACKET_CHAINED))
+			return;
+		if (length == most) {
+			slow = fast;
+			most *= 2;
+			length = 0;
+		}
+		fast = fast->next;
+		length++;
+	} while (fast != slow);
+	for (fast = first; length--; fast = fast->next)
+		last = fast;
+	for (slow = first; slow != fast; slow = slow->next) {
+		last = fast;
+		fast = fast->next;
+	}
+	last->flags &= (uint16_t)~UNIC_PACKET_CHAINED;
+}
+
 /* The number of packets, or 0: there are too many, one of them is of another depot, or says what it
- * has no room for. A chain without end is cut. Packets of another pool become this one's. */
-static unsigned int take_chain(const struct unic_queue *queue, struct unic_packet *packet,
+ * has no room for. Packets of another pool become this one's. */
+static unsigned int take_chain(const struct unic_queue *queue, struct unic_packet *first,
 			       uint32_t *total)
 {
 	const struct unic_depot *depot = queue->pool->depot;
-	uint32_t n = 0, most = unic_depot_count(depot);
+	struct unic_packet *packet;
 	bool good = true;
+	uint32_t n = 0;
 
-	for (*total = 0;; packet = packet->next) {
+	*total = 0;
+	for (packet = first;; packet = packet->next) {
 		if (packet->pool != queue->pool && packet->pool->depot == depot)
 			packet->pool = queue->pool;
 		good = good && packet->pool == queue->pool && fits(packet);
 		*total += packet->length;
-		if (++n >= most)
-			packet->flags &= (uint16_t)~UNIC_PACKET_CHAINED;
+		if (++n == CHAIN_MAX + 1)
+			end_chain(first);
 		if (!(packet->flags & UNIC_PACKET_CHAINED))
 			return good && n <= CHAIN_MAX ? n : 0;
 	}
