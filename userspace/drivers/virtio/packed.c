@@ -9,7 +9,11 @@
 
 #include "queue.h"
 
-#define PACKED_ID (1ull << VIRTIO_PACKED_ID) /* from one buffer to the next */
+#define PACKED_ID	(1ull << VIRTIO_PACKED_ID)	       /* from one buffer to the next */
+#define PACKED_SHORTEST (VIRTIO_NET_HEADER + VIRTIO_FRAME_MIN) /* of a received frame's bytes */
+/* What is looked at of a used descriptor: of all of its word, and of the half above the length. */
+#define PACKED_WORD (VIRTIO_PACKED_CHECK | 0xffffffffull)
+#define PACKED_HEAD ((uint32_t)(VIRTIO_PACKED_CHECK >> VIRTIO_PACKED_ID))
 
 /* The address before the flags: then the descriptor is the device's. */
 static inline void packed_put(volatile struct virtio_desc *desc, uint64_t address, uint64_t word)
@@ -28,10 +32,10 @@ static inline unsigned int packed_rx_run(struct unic_queue *queue, struct virtio
 	volatile struct virtio_desc *desc = r->desc + index;
 	struct unic_packet **slot = r->packets + index, *packet;
 	struct unic_packet **fresh = queue->pool->free + queue->pool->free_count;
-	uint32_t length, longest = virtio_longest(queue);
-	uint64_t id = index * PACKED_ID, word, flags, bytes = 0;
-	uint64_t used = virtio_packed_used(r, r->next) | id;
+	uint64_t id = index * PACKED_ID, length, flags, bytes = 0;
+	uint64_t shortest = (virtio_packed_used(r, r->next) | id) + PACKED_SHORTEST;
 	uint64_t next = (virtio_packed_avail(r, r->next + r->mask + 1) | VIRTIO_RX_PACKED) + id;
+	uint64_t range = virtio_longest(queue) - VIRTIO_FRAME_MIN;
 	size_t n;
 
 	if (!r->plain)
@@ -39,22 +43,21 @@ static inline unsigned int packed_rx_run(struct unic_queue *queue, struct virtio
 	if (count > r->mask + 1 - index)
 		count = r->mask + 1 - index;
 	for (n = 0; n < count; n++) {
-		word = userpci_le64_to_cpu(desc[n].word);
-		if ((word & VIRTIO_PACKED_CHECK) != used)
+		length = (userpci_le64_to_cpu(desc[n].word) & PACKED_WORD) - shortest;
+		if (length > range) /* also where the number or the flags differ */
 			break;
 		userpci_rmb(); /* the flags before what they are about */
 		packet = slot[n];
-		length = (uint32_t)word - VIRTIO_NET_HEADER;
-		if (length - VIRTIO_FRAME_MIN > longest - VIRTIO_FRAME_MIN ||
-		    !virtio_rx_simple(packet, unusual, &flags))
+		if (!virtio_rx_simple(packet, unusual, &flags))
 			break;
+		length += VIRTIO_FRAME_MIN;
 		packets[n] = packet;
-		unic_packet_set(packet, length, flags);
+		unic_packet_set(packet, (uint32_t)length, flags);
 		bytes += length;
 		packet = *--fresh;
 		slot[n] = packet;
 		packed_put(desc + n, virtio_rx_iova(packet, space), next);
-		used += PACKED_ID;
+		shortest += PACKED_ID;
 		next += PACKED_ID;
 	}
 	r->next += (uint32_t)n;
@@ -94,10 +97,12 @@ int virtio_packed_rx_burst(struct unic_queue *queue, struct unic_packet **packet
 	return (int)n;
 }
 
-/* Whether the descriptor is not one that was used so; only VIRTIO_PACKED_CHECK counts. */
-static inline uint64_t packed_differs(const volatile struct virtio_desc *desc, uint64_t used)
+/* The half of a descriptor that says whose it is: id, flags; and what differs in it. */
+static inline uint32_t packed_differs(const struct virtio_desc *desc, uint32_t used)
 {
-	return userpci_le64_to_cpu(desc->word) ^ used;
+	const le32_t *head = (const le32_t *)(const void *)&desc->word + 1;
+
+	return userpci_le32_to_cpu(*head) ^ used;
 }
 
 /* How many of the next descriptors are used, and are the oldest ones, each one packet, up to the
@@ -105,19 +110,21 @@ static inline uint64_t packed_differs(const volatile struct virtio_desc *desc, u
 static inline uint32_t packed_tx_match(const struct virtio_ring *r)
 {
 	uint32_t index = r->clean & r->mask, count = r->tail - r->clean, n = 0;
-	uint64_t used = virtio_packed_used(r, r->clean) + index * PACKED_ID;
-	const volatile struct virtio_desc *desc = r->desc + index;
+	uint32_t used = (uint32_t)(virtio_packed_used(r, r->clean) >> VIRTIO_PACKED_ID) + index;
+	const struct virtio_desc *desc = (const struct virtio_desc *)r->desc + index;
 
 	if (count > r->mask + 1 - index)
 		count = r->mask + 1 - index;
-	for (; n + 4 <= count; n += 4, used += 4 * PACKED_ID, desc += 4)
-		if ((packed_differs(desc, used) | packed_differs(desc + 1, used + PACKED_ID) |
-		     packed_differs(desc + 2, used + 2 * PACKED_ID) |
-		     packed_differs(desc + 3, used + 3 * PACKED_ID)) &
-		    VIRTIO_PACKED_CHECK)
+	userpci_rmb(); /* they are read here, not before */
+	for (; n + 4 <= count; n += 4)
+		if ((packed_differs(desc + n, used + n) |
+		     packed_differs(desc + n + 1, used + n + 1) |
+		     packed_differs(desc + n + 2, used + n + 2) |
+		     packed_differs(desc + n + 3, used + n + 3)) &
+		    PACKED_HEAD)
 			break;
-	for (; n < count && !(packed_differs(desc, used) & VIRTIO_PACKED_CHECK); n++, desc++)
-		used += PACKED_ID;
+	while (n < count && !(packed_differs(desc + n, used + n) & PACKED_HEAD))
+		n++;
 	return n;
 }
 
