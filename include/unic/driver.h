@@ -75,6 +75,8 @@ struct unic_driver {
 	uint32_t max_descriptors;     /* the largest ring; without rings: what sizes the pool */
 	uint32_t descriptor_multiple; /* ring sizes are a power of two and a multiple of this */
 	const struct userpci_register *registers; /* their names, for traces; NULL: none */
+	/* "a device with...": what it lacks where probe says -EOPNOTSUPP. NULL: IDs tell all. */
+	const char *needs;
 
 	/* Maps what it needs, resets the device, and fills in of port->info: mac, can_offload,
 	 * max_queues and max_mtu (0: one queue, UNIC_MTU). After an error nothing is held. */

@@ -72,10 +72,10 @@ struct unic_config {
  * @port: receives the port; unic_close() gives it back, and all its packets with it, unless another
  * port shares their depot: then that one's unic_close() does.
  *
- * What userpci_open() returns; -ENOTSUP: no driver for this device; -EINVAL: @config, or more than
- * the device has of queues, descriptors, MTU; -ETIMEDOUT: the device does not answer; -EIO: it
- * answers wrongly; -ENOMEM; -ENOSPC: it offers no interrupt for each queue; -EXDEV: the memory of
- * the port to share with is out of the device's reach.
+ * What userpci_open() returns; -ENOTSUP: no driver for this device, or it lacks what its driver
+ * needs; -EINVAL: @config, or more than the device has of queues, descriptors, MTU; -ETIMEDOUT: the
+ * device does not answer; -EIO: it answers wrongly; -ENOMEM; -ENOSPC: it offers no interrupt for
+ * each queue; -EXDEV: the memory of the port to share with is out of the device's reach.
  */
 int unic_open(const char *address, const struct unic_config *config, struct unic_port **port);
 void unic_close(struct unic_port *port);

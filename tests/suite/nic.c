@@ -709,7 +709,7 @@ TEST_NIC(QEMU | UIO, ports_cannot_share)
 
 	CHECK_EQ(cable_try(suite_address(suite_model()), NULL, &first), 0);
 	before = unic_packets_free(first);
-	CHECK_EQ(share_with(first, &second), -EOPNOTSUPP);
+	CHECK_EQ(share_with(first, &second), -EXDEV);
 	CHECK_EQ(unic_packets_free(first), before);
 	unic_close(first);
 }

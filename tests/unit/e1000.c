@@ -604,6 +604,8 @@ TEST(e1000_explain)
 	unic_explain("00:04.0", -ENOTSUP, text, sizeof(text));
 	CHECK(strstr(text, "no driver") && strstr(text, "8086:100e") && !strchr(text, '\n'));
 	CHECK(!strncmp(text, "0000:00:04.0", 12));
+	unic_explain("00:04.0", -EXDEV, text, sizeof(text));
+	CHECK(strstr(text, "share") && !strncmp(text, "0000:00:04.0", 12));
 	unic_explain("00:04.0", -ENOENT, text, sizeof(text));
 	CHECK_STR(text, "00:04.0: error 2");
 	unic_explain("00:04.0", -ENOTSUP, text, 10);

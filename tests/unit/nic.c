@@ -1114,7 +1114,7 @@ TEST(nic_share_out_of_reach)
 	static const struct {
 		int error, told;
 	} rows[] = {
-		{ -EOPNOTSUPP, -EOPNOTSUPP },
+		{ -EOPNOTSUPP, -EXDEV },
 		{ -EFAULT, -EXDEV },
 		{ -EINVAL, -EXDEV },
 		{ -ENOMEM, -ENOMEM },

@@ -1094,6 +1094,18 @@ TEST(virtio_open_queue_sizes)
 	}
 }
 
+TEST(virtio_open_legacy_is_explained)
+{
+	char text[256];
+
+	plug();
+	fake.config_space[0x34] = 0;
+	check_open(-EOPNOTSUPP);
+	unic_explain("00:04.0", -EOPNOTSUPP, text, sizeof(text));
+	CHECK(strstr(text, "modern interface") && strstr(text, "disable-modern=on"));
+	CHECK(!strchr(text, '\n'));
+}
+
 /* Capabilities that lead out of their BAR, or to none, are none. */
 TEST(virtio_open_hostile_capabilities)
 {

@@ -187,7 +187,8 @@ static int pin_all(const struct unic_port *port, const struct unic_depot *depot,
 		}
 		if (err) {
 			pins_free(pins);
-			return err == -EFAULT || err == -EINVAL ? -EXDEV : err;
+			return err == -EFAULT || err == -EINVAL || err == -EOPNOTSUPP ? -EXDEV
+										      : err;
 		}
 		pins->count++;
 	}

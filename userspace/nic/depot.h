@@ -10,8 +10,8 @@
 /* @count packets within the device's DMA mask. What userpci_dma_alloc() returns, or -ENOMEM. The
  * depot keeps the device open until its last port leaves. */
 int unic_depot_create(struct unic_port *port, uint32_t count);
-/* The other way to get one. -EXDEV, -EOPNOTSUPP: its memory is out of reach; -ENOSPC: it is in too
- * many address spaces; -ENOMEM. */
+/* The other way to get one. -EXDEV: its memory is out of reach; -ENOSPC: it is in too many address
+ * spaces; -ENOMEM. */
 int unic_depot_join(struct unic_port *port, struct unic_port *other);
 /* Closes the port's device, now or with the depot. */
 void unic_depot_leave(struct unic_port *port);

@@ -6,7 +6,7 @@
 
 #include <unic/driver.h>
 
-static int has_driver(const struct userpci_info *info)
+static const struct unic_driver *driver_of(const struct userpci_info *info)
 {
 	const struct unic_driver *const *driver;
 	const struct unic_id *id;
@@ -14,27 +14,26 @@ static int has_driver(const struct userpci_info *info)
 	for (driver = unic_drivers; *driver; driver++)
 		for (id = (*driver)->ids; id->vendor; id++)
 			if (id->vendor == info->vendor_id && id->device == info->device_id)
-				return 1;
-	return 0;
+				return *driver;
+	return NULL;
 }
 
-/* "DDDD:BB:DD.F (VVVV:DDDD)" where a look succeeds, if need be as the owner; whether it has a
- * driver. */
-static int describe(const char *address, char *text, size_t size)
+/* "DDDD:BB:DD.F (VVVV:DDDD)" where a look succeeds, if need be as the owner; its driver or NULL. */
+static bool describe(const char *address, char *text, size_t size,
+		     const struct unic_driver **driver)
 {
 	struct userpci_device *device;
 	const struct userpci_info *info;
-	int known;
 
 	snprintf(text, size, "%s", address);
 	if (userpci_open(address, USERPCI_OPEN_OBSERVE, &device) &&
 	    userpci_open(address, 0, &device))
-		return 1; /* not known: the library's words, then */
+		return false;
 	info = userpci_info(device);
 	snprintf(text, size, "%s (%04x:%04x)", info->address, info->vendor_id, info->device_id);
-	known = has_driver(info);
+	*driver = driver_of(info);
 	userpci_close(device);
-	return known;
+	return true;
 }
 
 /* The device IDs that drivers are for, as "e1000: 8086:100e; ...". */
@@ -55,23 +54,29 @@ static void supported(char *text, size_t size)
 
 const char *unic_explain(const char *address, int error, char *text, size_t size)
 {
+	const struct unic_driver *driver = NULL;
 	char what[48], drivers[160];
-	int known;
+	bool seen;
 
 	switch (-error) {
 	case ENOTSUP:
 	case ETIMEDOUT:
 	case EIO:
 	case ENOSPC:
+	case EXDEV:
 		break;
 	default:
 		return userpci_explain(address, error, text, size);
 	}
-	known = describe(address, what, sizeof(what));
+	seen = describe(address, what, sizeof(what), &driver);
 	switch (-error) {
 	case ENOTSUP:
+		if (driver && driver->needs) {
+			snprintf(text, size, "%s: %s needs %s", what, driver->name, driver->needs);
+			break;
+		}
 		/* The library's, then, for the number means many things. */
-		if (known)
+		if (driver || !seen)
 			return userpci_explain(address, error, text, size);
 		supported(drivers, sizeof(drivers));
 		snprintf(text, size, "%s: no driver for this device; there are %s", what, drivers);
@@ -89,6 +94,12 @@ const char *unic_explain(const char *address, int error, char *text, size_t size
 	case ENOSPC:
 		snprintf(text, size,
 			 "%s: the device offers no interrupt; UNIC_CONFIG_NO_IRQ works without",
+			 what);
+		break;
+	case EXDEV:
+		snprintf(text, size,
+			 "%s: the memory of the port to share with is out of the device's reach; "
+			 "open it without, and copy",
 			 what);
 		break;
 	}

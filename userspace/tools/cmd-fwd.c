@@ -222,7 +222,7 @@ static enum unic_status fwd_open(struct fwd *fwd)
 	config.share = fwd->ports[0];
 	config.packets = 0;
 	err = unic_open(fwd->addresses[1], &config, &fwd->ports[1]);
-	if (err == -EXDEV || err == -EOPNOTSUPP) {
+	if (err == -EXDEV) {
 		config.share = NULL;
 		config.packets = PACKETS * config.queues;
 		err = unic_open(fwd->addresses[1], &config, &fwd->ports[1]);
