@@ -135,16 +135,34 @@ int intel_link(struct unic_port *port, struct unic_link *link)
 }
 
 /* Spec: 13.7. */
+/* Frames missed since the last call. Spec: 82540EM, 13.7: a read clears the register. QEMU: the
+ * e1000's it does not clear, which a second read shows. */
+static uint32_t missed_take(struct intel *intel)
+{
+	uint32_t value = intel_rd(intel, E1000_MPC), before = intel->missed, now;
+
+	if (!value || value == INTEL_GONE)
+		return 0;
+	now = intel_rd(intel, E1000_MPC);
+	if (now == INTEL_GONE)
+		return 0;
+	if (now < value) {
+		intel->missed = 0;
+		return value + now;
+	}
+	intel->missed = now;
+	return now < before ? now : now - before;
+}
+
 void intel_update_stats(struct unic_port *port)
 {
 	static const uint16_t errors[] = { E1000_CRCERRS, E1000_ALGNERRC, E1000_RXERRC,
 					   E1000_RLEC };
-	const struct intel *intel = port->priv;
-	uint32_t value = intel_rd(intel, E1000_MPC);
+	struct intel *intel = port->priv;
+	uint32_t value;
 	unsigned int i;
 
-	if (value != INTEL_GONE)
-		port->device_stats.rx_missed += value;
+	port->device_stats.rx_missed += missed_take(intel);
 	for (i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
 		value = intel_rd(intel, errors[i]);
 		if (value != INTEL_GONE)

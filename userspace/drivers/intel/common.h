@@ -20,7 +20,8 @@
 /* The beginning of a driver's private part of a port. */
 struct intel {
 	struct userpci_region regs;
-	uint32_t rctl; /* as it was written last */
+	uint32_t rctl;	 /* as it was written last */
+	uint32_t missed; /* in MPC, and counted: where a read does not clear it */
 };
 
 /* A driver's private part of a queue. Positions in a ring count on without end and are masked where
