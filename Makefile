@@ -62,7 +62,8 @@ GUEST := $(UAPI) $(O)/tests/debug/debug $(SUITE) \
 CONFORMANCE := $(O)/tests/conformance/conformance $(O)/tests/conformance/conformance32
 
 .PHONY: conformance
-.PHONY: all help lib tools module demo test test-debug test-kernels quick check tests install clean
+.PHONY: all help lib tools module demo test test-debug test-kernels test-long quick check tests
+.PHONY: install clean
 .PHONY: sanitized units fuzz fuzzers
 all: lib tools module
 
@@ -72,6 +73,7 @@ help:
 	@echo 'make test       all tests, here and in virtual machines'
 	@echo 'make test-debug the module under KASAN, lockdep, failslab (first builds a kernel)'
 	@echo 'make test-kernels the module on the newest kernel, 7.2, from Debian sid'
+	@echo 'make test-long  each NIC driver: a million frames each way, a thousand stops'
 	@echo 'make fuzz       NIC drivers against devices that lie: TIME=600 seconds, TARGET=all'
 	@echo 'make conformance what userpci, UIO, VFIO and sysfs allow, as a table'
 	@echo 'make quick      the tests that need no guest, under ASan and UBSan, in seconds'
@@ -192,6 +194,12 @@ test-kernels:
 	$(Q)scripts/setup build guest check
 	$(Q)$(MAKE) --no-print-directory lib tools tests
 	$(Q)O='$(abspath $(O))' tests/run uapi_7_2
+
+test-long:
+	$(Q)scripts/setup build guest check
+	$(Q)qemu/emulator 10 >/dev/null || true
+	$(Q)$(MAKE) --no-print-directory lib tools tests module KERNEL=6.1
+	$(Q)O='$(abspath $(O))' tests/run nic_long
 
 check:
 	$(Q)scripts/setup build guest check

@@ -2,7 +2,7 @@
 /*
  * What a NIC driver must do, tried through the unic API against tests/nic/peer on the same wire.
  *
- *     build/tests/nic/nic ADDRESS [MAC]
+ *     build/tests/nic/nic ADDRESS [MAC [TEST]]
  *
  * No test knows which driver it is. In all runs but floods, no frame may be lost, doubled, changed
  * or out of order.
@@ -584,10 +584,15 @@ TEST(nic_long_run)
 {
 	const char *given = getenv("NIC_FRAMES");
 	uint32_t count = given ? (uint32_t)atoi(given) : FRAMES;
+	int64_t begin, turn;
 
 	meet(NULL);
+	begin = now_us();
 	send_run(FRAME_DATA, count);
+	turn = now_us();
 	receive_run(count, WINDOW);
+	printf("%u frames sent in %.1f s, received in %.1f s\n", count,
+	       (double)(turn - begin) / 1e6, (double)(now_us() - turn) / 1e6);
 	check_stats();
 	CHECK_EQ(stats_now().rx_missed + stats_now().rx_no_buffer, 0);
 	finish();
@@ -716,13 +721,13 @@ int main(int argc, char **argv)
 {
 	struct sigaction action = { .sa_handler = on_interrupt };
 
-	if (argc < 2 || argc > 3) {
-		fprintf(stderr, "usage: nic ADDRESS [MAC]\n");
+	if (argc < 2 || argc > 4) {
+		fprintf(stderr, "usage: nic ADDRESS [MAC [TEST]]\n");
 		return 2;
 	}
 	address = argv[1];
 	given_mac = argc > 2 ? argv[2] : NULL;
 	/* qemu/run sends it when the peer has ended: then there is nothing to wait for. */
 	sigaction(SIGINT, &action, NULL);
-	return harness_run("");
+	return harness_run(argc > 3 ? argv[3] : "");
 }
