@@ -260,23 +260,4 @@ TEST(rtl8139_mode_changes_while_frames_wait)
 	nic_close(&nic);
 }
 
-/* The golden trace: doc/trace.md. */
-TEST(rtl8139_golden_init)
-{
-	struct unic_port *port;
-	struct unic_link link;
-	char text[320];
-	int err;
-
-	err = unic_open("replay:tests/golden/rtl8139-init.trace", NULL, &port);
-	CHECK_EQ(err, 0);
-	err = unic_start(port);
-	if (!err)
-		err = unic_link(port, &link);
-	unic_close(port);
-	if (userpci_replay_difference(NULL, unic_rtl8139.registers, text, sizeof(text)))
-		HARNESS_FAIL("%s", text);
-	CHECK_EQ(err, 0);
-}
-
 TEST_MAIN

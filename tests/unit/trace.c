@@ -497,7 +497,7 @@ TEST(trace_damaged_or_cut_off_does_no_harm)
 
 /* Replays */
 
-static int run_e1000(const char *file, uint32_t flags)
+static int run_driver(const char *file, uint32_t flags)
 {
 	struct unic_config config = { .flags = flags };
 	struct unic_port *port;
@@ -517,31 +517,87 @@ static int run_e1000(const char *file, uint32_t flags)
 }
 
 /* The driver in this tree does to its device what is recorded. doc/trace.md: what to do if not. */
-TEST(golden_e1000_init)
+static void check_golden(const char *name, const struct unic_driver *driver)
 {
-	int err = run_e1000(GOLDEN, 0);
+	char file[80];
+	int err;
 
-	if (userpci_replay_difference(NULL, intel_e1000_registers, text, sizeof(text)))
+	snprintf(file, sizeof(file), "tests/golden/%s-init.trace", name);
+	err = run_driver(file, 0);
+	CHECK(driver->registers);
+	if (userpci_replay_difference(NULL, driver->registers, text, sizeof(text)))
 		HARNESS_FAIL("%s", text);
 	CHECK_EQ(err, 0);
 	CHECK_STR(text, "");
 }
 
+TEST(golden_e1000_init)
+{
+	check_golden("e1000", &unic_e1000);
+}
+
 TEST(golden_e1000e_init)
 {
-	int err = run_e1000("tests/golden/e1000e-init.trace", 0);
+	check_golden("e1000e", &unic_e1000e);
+}
 
-	if (userpci_replay_difference(NULL, intel_e1000e_registers, text, sizeof(text)))
-		HARNESS_FAIL("%s", text);
-	CHECK_EQ(err, 0);
-	CHECK_STR(text, "");
+TEST(golden_igb_init)
+{
+	check_golden("igb", &unic_igb);
+}
+
+TEST(golden_rtl8139_init)
+{
+	check_golden("rtl8139", &unic_rtl8139);
+}
+
+TEST(golden_virtio_net_init)
+{
+	check_golden("virtio-net", &unic_virtio_net);
+}
+
+TEST(golden_virtio_net_packed_init)
+{
+	check_golden("virtio-net-packed", &unic_virtio_net);
+}
+
+/* Every register that the golden traces access has a name. */
+TEST(golden_registers_have_names)
+{
+	static const struct {
+		const char *name;
+		const struct unic_driver *driver;
+	} rows[] = {
+		{ "e1000", &unic_e1000 },
+		{ "e1000e", &unic_e1000e },
+		{ "igb", &unic_igb },
+		{ "rtl8139", &unic_rtl8139 },
+		{ "virtio-net", &unic_virtio_net },
+		{ "virtio-net-packed", &unic_virtio_net },
+	};
+	struct userpci_trace *trace;
+	const char *at;
+	char file[80];
+	size_t i;
+
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		snprintf(file, sizeof(file), "tests/golden/%s-init.trace", rows[i].name);
+		CHECK_EQ(userpci_trace_open(file, &trace), 0);
+		while (userpci_trace_line(trace, rows[i].driver->registers, text, sizeof(text)) >
+		       0) {
+			at = strstr(text, "us  BAR");
+			if (at && !strchr(at, '('))
+				HARNESS_FAIL("%s: %s", rows[i].name, text);
+		}
+		userpci_trace_close(trace);
+	}
 }
 
 TEST(golden_a_changed_driver_is_noticed)
 {
 	const char *said;
 
-	(void)run_e1000(GOLDEN, UNIC_CONFIG_PROMISCUOUS);
+	(void)run_driver(GOLDEN, UNIC_CONFIG_PROMISCUOUS);
 	CHECK_EQ(userpci_replay_difference(NULL, intel_e1000_registers, text, sizeof(text)), 1);
 	said = strstr(text, "expected");
 	CHECK(said && !strncmp(text, "record ", 7));
@@ -560,7 +616,7 @@ TEST(golden_a_changed_record_is_noticed)
 	for (at = 60; at < size; at += 41, tried++) {
 		data[at] ^= 1;
 		file_write(data, size);
-		(void)run_e1000(path, 0);
+		(void)run_driver(path, 0);
 		noticed += userpci_replay_difference(NULL, NULL, text, sizeof(text)) == 1;
 		data[at] ^= 1;
 	}
@@ -579,10 +635,10 @@ TEST(golden_damaged_or_cut_off_does_no_harm)
 		keep = data[at];
 		data[at] = (uint8_t)(at * 37);
 		file_write(data, size);
-		(void)run_e1000(path, 0);
+		(void)run_driver(path, 0);
 		data[at] = keep;
 		file_write(data, at);
-		(void)run_e1000(path, 0);
+		(void)run_driver(path, 0);
 	}
 	unlink(path);
 }
@@ -731,9 +787,9 @@ TEST(replay_can_be_traced)
 
 	snprintf(copy, sizeof(copy), "%s", fresh());
 	CHECK_EQ(setenv("USERPCI_TRACE", copy, 1), 0);
-	CHECK_EQ(run_e1000(GOLDEN, 0), 0);
+	CHECK_EQ(run_driver(GOLDEN, 0), 0);
 	CHECK_EQ(unsetenv("USERPCI_TRACE"), 0);
-	CHECK_EQ(run_e1000(copy, 0), 0);
+	CHECK_EQ(run_driver(copy, 0), 0);
 	CHECK_EQ(userpci_replay_difference(NULL, NULL, text, sizeof(text)), 0);
 	unlink(copy);
 }
@@ -754,7 +810,7 @@ TEST(replay_of_a_nic_in_qemu)
 	CHECK_EQ(unic_link(port, &link), 0);
 	unic_close(port);
 	CHECK_EQ(unsetenv("USERPCI_TRACE"), 0);
-	CHECK_EQ(run_e1000(path, 0), 0);
+	CHECK_EQ(run_driver(path, 0), 0);
 	CHECK_EQ(userpci_replay_difference(NULL, NULL, text, sizeof(text)), 0);
 	unlink(path);
 }

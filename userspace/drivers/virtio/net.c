@@ -482,6 +482,7 @@ const struct unic_driver unic_virtio_net = {
 	.dma_bits = 64,
 	.max_descriptors = 4096,
 	.descriptor_multiple = NET_RING_MIN,
+	.registers = virtio_net_registers,
 	.needs = "a device with virtio's modern interface (1.0) and a MAC address; QEMU's has both "
 		 "without disable-modern=on",
 	.probe = virtio_net_probe,

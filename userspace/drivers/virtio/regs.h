@@ -167,4 +167,6 @@ _Static_assert(sizeof(struct virtio_desc) == 16, "descriptor");
 _Static_assert(sizeof(struct virtio_avail) == 4, "available ring");
 _Static_assert(sizeof(struct virtio_used) == 4, "used ring");
 
+extern const struct userpci_register virtio_net_registers[];
+
 #endif
