@@ -134,7 +134,6 @@ int intel_link(struct unic_port *port, struct unic_link *link)
 	return 0;
 }
 
-/* Spec: 13.7. */
 /* Frames missed since the last call. Spec: 82540EM, 13.7: a read clears the register. QEMU: the
  * e1000's it does not clear, which a second read shows. */
 static uint32_t missed_take(struct intel *intel)
@@ -154,6 +153,7 @@ static uint32_t missed_take(struct intel *intel)
 	return now < before ? now : now - before;
 }
 
+/* Spec: 13.7. */
 void intel_update_stats(struct unic_port *port)
 {
 	static const uint16_t errors[] = { E1000_CRCERRS, E1000_ALGNERRC, E1000_RXERRC,
