@@ -40,8 +40,8 @@ HTTP_SRC := $(addprefix userspace/examples/,http.c lwip-netif.c)
 UNIT_SRC := $(wildcard tests/unit/*.c)
 UAPI_SRC := $(wildcard tests/uapi/*.c)
 DEBUG_SRC := $(wildcard tests/debug/*.c)
-SUITE_SRC := $(addprefix tests/suite/,suite.c each.c edu.c others.c cable.c nic.c offload.c \
-	kernel.c)
+SUITE_SRC := $(addprefix tests/suite/,suite.c each.c edu.c others.c cable.c tap.c nic.c \
+	offload.c kernel.c)
 NIC_TEST_SRC := $(wildcard tests/nic/*.c)
 FUZZ_SRC := $(wildcard tests/fuzz/*.c)
 # In the order in which they run: after lockdown.c the machine is not what it was.

@@ -86,15 +86,19 @@ static inline uint32_t ip_length(const struct ip_layout *at)
 	return at->l2 + (at->ip6 ? 40 + ip_get(at->ip + 4, 2) : ip_get(at->ip + 2, 2));
 }
 
-/* Of the pseudo header, L4 header and payload: 0xffff when the checksum in them is right. */
-static inline uint16_t ip_l4_sum(const struct ip_layout *at)
+static inline uint16_t ip_pseudo_sum(const struct ip_layout *at)
 {
 	uint32_t size = ip_length(at) - at->l2 - at->l3;
 	uint8_t pseudo[4] = { (uint8_t)(size >> 8), (uint8_t)size, 0, at->udp ? 17 : 6 };
 	uint16_t total = ip_sum(0, pseudo, sizeof(pseudo));
 
-	total = at->ip6 ? ip_sum(total, at->ip + 8, 32) : ip_sum(total, at->ip + 12, 8);
-	return ip_sum(total, at->l4_at, size);
+	return at->ip6 ? ip_sum(total, at->ip + 8, 32) : ip_sum(total, at->ip + 12, 8);
+}
+
+/* Of the pseudo header, L4 header and payload: 0xffff when the checksum in them is right. */
+static inline uint16_t ip_l4_sum(const struct ip_layout *at)
+{
+	return ip_sum(ip_pseudo_sum(at), at->l4_at, ip_length(at) - at->l2 - at->l3);
 }
 
 /* Whether all checksums are right; UDP's must be there. */

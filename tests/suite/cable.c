@@ -3,6 +3,7 @@
 #include <sys/socket.h>
 
 #include "cable.h"
+#include "tap.h"
 
 #define STALLED 20000 /* milliseconds without a frame */
 
@@ -65,7 +66,9 @@ struct cable cable_open(const struct unic_config *config)
 	c.port = open_port(suite_address(suite_model()), config);
 	memcpy(c.own_mac, unic_info(c.port)->mac, 6);
 	if (suite_backend() == QEMU) {
-		c.wire = userpci_wire_fd(c.port->device);
+		c.tap = suite_tap(suite_model());
+		c.wire = c.tap ? tap_open(suite_tap(suite_model()))
+			       : userpci_wire_fd(c.port->device);
 		CHECK(c.wire >= 0);
 		memcpy(c.other_mac, wire_mac, 6);
 	} else {
@@ -91,6 +94,8 @@ void cable_close(struct cable *c)
 	CHECK_EQ(unic_packets_free(c->port), unic_info(c->port)->packets);
 	unic_close(c->port);
 	unic_close(c->other);
+	if (c->tap)
+		close(c->wire);
 }
 
 void cable_wait(struct cable *c, bool on_port)
@@ -206,6 +211,8 @@ bool cable_try_put(struct cable *c, const uint8_t *frame, uint32_t length)
 {
 	struct unic_packet *packet;
 
+	if (c->tap)
+		return tap_put(c->wire, frame, length, NULL);
 	if (!c->other)
 		return send(c->wire, frame, length, MSG_DONTWAIT) == (ssize_t)length;
 	unic_tx_burst(c->other, 0, NULL, 0);
@@ -231,6 +238,8 @@ uint32_t cable_try_take(struct cable *c, uint8_t *frame)
 	ssize_t length;
 	int n;
 
+	if (c->tap)
+		return tap_take(c->wire, frame);
 	if (!c->other) {
 		length = recv(c->wire, frame, CABLE_MAX, MSG_DONTWAIT | MSG_TRUNC);
 		CHECK(length <= CABLE_MAX);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A port under test and the other end of its cable: a socket on qemu, else a second NIC of the same
- * model, run by the same driver.
+ * A port under test and the other end of its cable: a socket on qemu, or a tap device of Linux's;
+ * else a second NIC of the same model, run by the same driver.
  */
 #ifndef TESTS_SUITE_CABLE_H
 #define TESTS_SUITE_CABLE_H
@@ -21,6 +21,7 @@ struct cable {
 	struct unic_port *port; /* under test */
 	int wire;		/* to it, or: */
 	struct unic_port *other;
+	bool tap; /* the wire is that of tap.h */
 	uint8_t own_mac[6], other_mac[6];
 	uint32_t idle;	  /* looks in a row that found nothing */
 	uint32_t at_rest; /* packets that are free when none is under way */

@@ -665,6 +665,9 @@ TEST_NIC(~0u, queues_exchange_packets)
 	CHECK_EQ(cable_try(suite_address(suite_model()), NULL, &port), 0);
 	lane.wanted = unic_info(port)->max_queues > 1 ? CIRCLING : 0;
 	unic_close(port);
+	/* Linux sends flows to the queue that they were heard on, not to the first one. */
+	if (suite_tap(suite_model()))
+		return;
 	if (!lane.wanted) {
 		CHECK_EQ(cable_try(suite_address(suite_model()), &config, &port), -EINVAL);
 		return;

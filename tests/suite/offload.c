@@ -3,8 +3,11 @@
  * Checksums, VLAN tags, segmentation and RSS of every NIC driver, on each backend. What the device
  * does and what the CPU does for it must look the same on the wire.
  */
+#include <pthread.h>
+
 #include "../nic/ip.h"
 #include "cable.h"
+#include "tap.h"
 
 #define TAG	 0x6123 /* priority 3, VLAN 291 */
 #define PRIORITY 0xe000 /* a tag of no VLAN */
@@ -142,15 +145,16 @@ static uint8_t expected_flags(const struct cable *c, bool last)
 	return IP_TCP_ACK;
 }
 
-/* The pieces of @flow at the other end, in order and whole. */
-static void expect_segments(struct cable *c, const struct ip_flow *flow, uint32_t mss, uint16_t tag)
+/* The pieces of @flow at the other end, or at the port, in order and whole. */
+static void expect_segments(struct cable *c, bool at_port, const struct ip_flow *flow, uint32_t mss,
+			    uint16_t tag)
 {
 	uint32_t done = 0, length, size, i;
 	uint8_t frame[CABLE_MAX];
 	struct ip_layout at;
 
 	while (done < flow->payload) {
-		length = cable_take(c, frame);
+		length = at_port ? port_unpack(port_receive(c, 0), frame) : cable_take(c, frame);
 		size = flow->payload - done < mss ? flow->payload - done : mss;
 		at = ip_look(frame);
 		CHECK_EQ(at.l2, tag ? 18 : 14);
@@ -193,7 +197,7 @@ static void send_segmented(struct cable *c, struct ip_flow flow, enum tagging ta
 		packet->vlan = TAG;
 	}
 	port_send(c, packet);
-	expect_segments(c, &flow, mss, tagging == UNTAGGED ? 0 : TAG);
+	expect_segments(c, false, &flow, mss, tagging == UNTAGGED ? 0 : TAG);
 }
 
 /* QEMU: e1000 writes lengths into IPv6 headers that are 40 too large, and behind segments that are
@@ -342,6 +346,85 @@ static void check_tags_received(struct cable *c)
 	unic_packet_free(packet);
 }
 
+/* --- Linux at the other end, by a tap device --- */
+
+static void tap_send(struct cable *c, const uint8_t *frame, uint32_t length,
+		     const struct virtio_net_hdr *left)
+{
+	while (!tap_put(c->wire, frame, length, left))
+		cable_wait(c, false);
+}
+
+/* Leaves the L4 checksum of the frame to the device, as Linux does. */
+static struct virtio_net_hdr leave_checksum(uint8_t *frame)
+{
+	struct ip_layout at = ip_look(frame);
+	struct virtio_net_hdr left = {
+		.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
+		.csum_start = (uint16_t)(at.l4_at - frame),
+		.csum_offset = (uint16_t)(at.checksum - at.l4_at),
+		.hdr_len = (uint16_t)(at.payload - frame),
+	};
+
+	ip_put(at.checksum, 2, ip_pseudo_sum(&at));
+	return left;
+}
+
+/* A frame without its checksum comes with it, whoever fills it in, and where that is the driver, it
+ * is known to be right. */
+static void check_partial_received(struct cable *c)
+{
+	uint8_t frame[CABLE_MAX], want[CABLE_MAX];
+	struct unic_packet *packet;
+	struct virtio_net_hdr left;
+	uint32_t length;
+	unsigned int i;
+
+	for (i = 0; i < 8; i++) {
+		struct ip_flow flow = { .ip6 = i & 1, .udp = i & 2, .payload = i & 4 ? 1400 : 33 };
+
+		length = ip_make(want, c->own_mac, c->other_mac, &flow);
+		memcpy(frame, want, length);
+		left = leave_checksum(frame);
+		tap_send(c, frame, length, &left);
+		packet = port_receive(c, 0);
+		CHECK_EQ(packet->flags & SUMS,
+			 obtained(c, UNIC_OFFLOAD_RX_CHECKSUM) ? UNIC_RX_L4_GOOD : 0);
+		CHECK_EQ(port_unpack(packet, frame), length);
+		CHECK(!memcmp(frame, want, length));
+	}
+}
+
+/* The driver takes no frames above the MTU, so Linux must cut what it would leave to the device. */
+static void check_large_received(struct cable *c)
+{
+	struct virtio_net_hdr left;
+	unsigned int i;
+
+	for (i = 0; i < 2; i++) {
+		struct ip_flow flow = { .ip6 = i, .payload = 30000, .sequence = 0xfffff000 };
+		uint32_t length = ip_make(big, c->own_mac, c->other_mac, &flow);
+
+		left = leave_checksum(big);
+		left.gso_type = i ? VIRTIO_NET_HDR_GSO_TCPV6 : VIRTIO_NET_HDR_GSO_TCPV4;
+		left.gso_size = 1400;
+		tap_send(c, big, length, &left);
+		expect_segments(c, true, &flow, 1400, 0);
+	}
+}
+
+/* All that was asked for can be had here, and what was obtained was done by the device. */
+static void check_tap(struct cable *c, uint32_t offloads)
+{
+	CHECK_EQ(unic_info(c->port)->offloads,
+		 offloads &
+			 (UNIC_OFFLOAD_RX_CHECKSUM | UNIC_OFFLOAD_TX_CHECKSUM | UNIC_OFFLOAD_TSO));
+	CHECK_EQ(tap_counts.partial > 0, obtained(c, UNIC_OFFLOAD_TX_CHECKSUM));
+	CHECK_EQ(tap_counts.large > 0, obtained(c, UNIC_OFFLOAD_TSO));
+	check_partial_received(c);
+	check_large_received(c);
+}
+
 static void check_all(uint32_t offloads)
 {
 	struct unic_config config = { .offloads = offloads };
@@ -356,6 +439,8 @@ static void check_all(uint32_t offloads)
 	check_checksums_received(&c);
 	check_bad_ip_header(&c);
 	check_tags_received(&c);
+	if (c.tap)
+		check_tap(&c, offloads);
 	CHECK_EQ(port_stats(&c).tx_bad_length + port_stats(&c).tx_bad_packet, 0);
 	CHECK_EQ(port_stats(&c).rx_errors, 0);
 	cable_close(&c);
@@ -568,7 +653,8 @@ static void check_rss(struct unic_config *config)
 	cable_close(&c);
 }
 
-TEST_NIC(~0u, rss)
+/* What the devices have, of it four at most; 1: that is all there is. */
+static struct unic_config all_queues(void)
 {
 	struct unic_config config = { .offloads = UNIC_OFFLOAD_RSS };
 	struct unic_port *port;
@@ -577,14 +663,148 @@ TEST_NIC(~0u, rss)
 	config.queues = unic_info(port)->max_queues;
 	CHECK_EQ(!!(unic_info(port)->can_offload & UNIC_OFFLOAD_RSS), config.queues > 1);
 	unic_close(port);
-	if (config.queues == 1)
-		return;
 	if (config.queues > 4)
 		config.queues = 4;
+	return config;
+}
+
+TEST_NIC(~0u, rss)
+{
+	struct unic_config config = all_queues();
+	struct unic_port *port;
+
+	if (config.queues == 1)
+		return;
 	/* UIO has one interrupt. */
 	if (suite_backend() == UIO) {
 		CHECK_EQ(cable_try(suite_address(suite_model()), &config, &port), -ENOSPC);
 		config.flags = UNIC_CONFIG_NO_IRQ;
 	}
 	check_rss(&config);
+}
+
+#define ROUNDS 60 /* frames of each flow */
+
+/* A queue's thread. */
+struct echo {
+	pthread_t thread;
+	struct unic_port *port;
+	unsigned int queue;
+	const bool *stop;
+	uint32_t count;
+	int err;
+};
+
+static void turn_round(struct unic_packet *packet)
+{
+	uint8_t *frame = unic_packet_data(packet), mac[6];
+
+	memcpy(mac, frame, 6);
+	memcpy(frame, frame + 6, 6);
+	memcpy(frame + 6, mac, 6);
+}
+
+static int send_all(const struct echo *echo, struct unic_packet **packets, int count)
+{
+	int done = 0, n = 0;
+
+	while (done < count && n >= 0) {
+		n = unic_tx_burst(echo->port, echo->queue, packets + done,
+				  (unsigned int)(count - done));
+		done += n > 0 ? n : 0;
+	}
+	return n < 0 ? n : 0;
+}
+
+/* Sends back on a queue what came to it; sleeps while nothing comes. */
+static void *echo_work(void *argument)
+{
+	struct unic_packet *packets[CABLE_BURST];
+	struct echo *echo = argument;
+	int n = 0, i;
+
+	while (n >= 0 && !__atomic_load_n(echo->stop, __ATOMIC_ACQUIRE)) {
+		n = unic_rx_burst(echo->port, echo->queue, packets, CABLE_BURST);
+		if (n > 0) {
+			for (i = 0; i < n; i++)
+				turn_round(packets[i]);
+			echo->count += (uint32_t)n;
+			n = send_all(echo, packets, n);
+		} else if (!n && echo->port->vectors) {
+			n = unic_wait(echo->port, echo->queue, SHORT);
+			n = n == -ETIMEDOUT ? 0 : n;
+		} else if (!n) {
+			pause_us(50);
+		}
+	}
+	echo->err = n < 0 ? n : 0;
+	return NULL;
+}
+
+static struct ip_flow echo_flow(unsigned int flow, uint32_t sequence)
+{
+	return (struct ip_flow){ .port = (uint16_t)(5000 + 13 * flow),
+				 .payload = 40 * flow,
+				 .sequence = sequence };
+}
+
+/* Sends FLOWS / 3 flows, and takes them back: each in order, and whole. */
+static void send_and_take_flows(struct cable *c)
+{
+	uint32_t next[FLOWS / 3] = { 0 }, sent = 0, taken = 0, number;
+	const uint32_t all = FLOWS / 3 * ROUNDS;
+	uint8_t frame[CABLE_MAX], want[CABLE_MAX];
+	struct ip_flow flow;
+
+	while (taken < all) {
+		flow = echo_flow(sent % (FLOWS / 3), sent / (FLOWS / 3));
+		if (sent < all && sent - taken < CABLE_WINDOW &&
+		    cable_try_put(c, frame, ip_make(frame, c->own_mac, c->other_mac, &flow)))
+			sent++;
+		if (!cable_try_take(c, frame)) {
+			if (sent == all || sent - taken == CABLE_WINDOW)
+				cable_wait(c, false);
+			continue;
+		}
+		number = (ip_get(ip_look(frame).l4_at, 2) - 5000) / 13;
+		CHECK(number < FLOWS / 3);
+		flow = echo_flow(number, next[number]++);
+		CHECK(!memcmp(frame, want, ip_make(want, c->other_mac, c->own_mac, &flow)));
+		c->idle = 0;
+		taken++;
+	}
+}
+
+/* One thread to a queue, without locks: frames come in and go out by all of them. */
+TEST_NIC(~0u, queues_have_threads)
+{
+	struct unic_config config = all_queues();
+	struct echo echoes[UNIC_QUEUES_MAX] = { 0 };
+	const struct unic_queue *queue;
+	bool stop = false;
+	struct cable c;
+	unsigned int i;
+
+	if (config.queues == 1)
+		return;
+	if (suite_backend() == UIO)
+		config.flags = UNIC_CONFIG_NO_IRQ;
+	c = cable_open(&config);
+	for (i = 0; i < config.queues; i++) {
+		echoes[i] = (struct echo){ .port = c.port, .queue = i, .stop = &stop };
+		CHECK_EQ(pthread_create(&echoes[i].thread, NULL, echo_work, &echoes[i]), 0);
+	}
+	send_and_take_flows(&c);
+	__atomic_store_n(&stop, true, __ATOMIC_RELEASE);
+	for (i = 0; i < config.queues; i++) {
+		pthread_join(echoes[i].thread, NULL);
+		queue = c.port->queues[i];
+		CHECK_EQ(echoes[i].err, 0);
+		CHECK(echoes[i].count > 0);
+		CHECK(queue->stats.rx_packets >= echoes[i].count);
+		CHECK(queue->stats.tx_packets >= echoes[i].count);
+	}
+	CHECK_EQ(port_stats(&c).rx_packets, FLOWS / 3 * ROUNDS);
+	CHECK_EQ(port_stats(&c).tx_packets, FLOWS / 3 * ROUNDS);
+	cable_close(&c);
 }

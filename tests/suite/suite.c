@@ -7,8 +7,11 @@
 #define LIMIT_S 120 /* a test that hangs is killed */
 
 /* In TEST_EACH, in TEST_NIC (where there is a $SUITE_NIC, it alone); only where $SUITE_IGB names a
- * QEMU that has it. */
-enum { EACH = 1, NIC = 2, IGB = 4 };
+ * QEMU that has it, or $SUITE_TAP a tap device of two queues for the other end. */
+enum { EACH = 1, NIC = 2, IGB = 4, TAP = 8 };
+
+/* QEMU's virtio-net has offloads and queues where its netdev has them: of those only a tap. */
+#define ON_TAP "netdev=wire,mq=on,vectors=6"
 
 static const struct {
 	const char *name, *open, *id; /* for a private QEMU; and on a bus... */
@@ -24,6 +27,8 @@ static const struct {
 	{ "virtio-net-packed", "qemu:virtio-net-pci,packed=on", "1af4:1041", 2, NIC },
 	{ "rtl8139", "qemu:rtl8139", "10ec:8139", 0, NIC },
 	{ "igb", "qemu:igb", "8086:10c9", 0, NIC | IGB },
+	{ "virtio-net-tap", "qemu:virtio-net-pci," ON_TAP, "", 0, NIC | TAP },
+	{ "virtio-net-packed-tap", "qemu:virtio-net-pci,packed=on," ON_TAP, "", 0, NIC | TAP },
 };
 #define MODELS (sizeof(models) / sizeof(models[0]))
 
@@ -54,6 +59,13 @@ void suite_add(unsigned int backends, struct harness_test *test)
 	harness.last = &test->next;
 }
 
+static bool is_there(unsigned int sets)
+{
+	if (sets & IGB && !getenv("SUITE_IGB"))
+		return false;
+	return !(sets & TAP) || (getenv("SUITE_TAP") && suite_backend() == QEMU);
+}
+
 static void add_set(unsigned int set, unsigned int backends, struct harness_test *tests,
 		    const char *title, void (*run)(void))
 {
@@ -62,7 +74,7 @@ static void add_set(unsigned int set, unsigned int backends, struct harness_test
 	char *name;
 
 	for (i = 0; i < MODELS; i++) {
-		if (!(models[i].sets & set) || (models[i].sets & IGB && !getenv("SUITE_IGB")))
+		if (!(models[i].sets & set) || !is_there(models[i].sets))
 			continue;
 		if (set == NIC && nic && strcmp(nic, models[i].name))
 			continue;
@@ -140,12 +152,35 @@ static const char *find(const char *id, unsigned int n)
 	return found;
 }
 
+const char *suite_tap(const char *model)
+{
+	return models[index_of(model)].sets & TAP ? getenv("SUITE_TAP") : NULL;
+}
+
+/* Beside what a test has in the variable. */
+static void use_tap(const char *name)
+{
+	const char *before = getenv("USERPCI_QEMU_ARGS");
+	char *arguments;
+
+	if (before && strstr(before, "id=wire"))
+		return;
+	if (asprintf(&arguments,
+		     "%s -netdev tap,id=wire,ifname=%s,script=no,downscript=no,queues=2",
+		     before ? before : "", name) < 0)
+		abort();
+	CHECK_EQ(setenv("USERPCI_QEMU_ARGS", arguments, 1), 0);
+	free(arguments);
+}
+
 const char *suite_address(const char *model)
 {
 	unsigned int i = index_of(model);
 
 	if (models[i].sets & IGB)
 		setenv("USERPCI_QEMU", getenv("SUITE_IGB"), 1);
+	if (models[i].sets & TAP)
+		use_tap(getenv("SUITE_TAP"));
 	return suite_backend() == QEMU ? models[i].open : find(models[i].id, models[i].first);
 }
 

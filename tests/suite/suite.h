@@ -45,13 +45,15 @@ void suite_add(unsigned int backends, struct harness_test *test);
 
 /* Device models: they have QEMU's names. */
 #define SUITE_MODELS 6
-#define SUITE_NICS   6 /* at most */
+#define SUITE_NICS   8 /* at most */
 
 void suite_add_each(struct harness_test *tests, const char *title, void (*run)(void));
 void suite_add_nics(unsigned int backends, struct harness_test *tests, const char *title,
 		    void (*run)(void));
 /* The model of the test that runs, of those that these two added. */
 const char *suite_model(void);
+/* The tap device that is the other end of its cable; NULL: none is. */
+const char *suite_tap(const char *model);
 
 /* A test of some backends. */
 #define TEST_ON(backends, title)                                                            \
