@@ -4,29 +4,10 @@
  * libuserpci are replaced here, registers are calls, and the "device" moves frames when the test
  * says so. It does what hardware in order would not: it lies, and it vanishes.
  */
-#include <errno.h>
-#include <stdbool.h>
-#include <stdint.h>
-#include <stdlib.h>
-
-#include <unic/driver.h>
-
 #include "drivers/intel/regs.h"
-#include "harness.h"
+#include "fake-library.h"
 
 #define BURST 32
-#define IOVA  0x1234500000000ull /* device addresses are no pointers, and need 64 bits */
-
-/* What libuserpci hands out: the layer only passes it on. */
-struct userpci_device {
-	int unused;
-};
-
-struct chunk {
-	void *va;
-	uint64_t iova, size;
-	struct chunk *next;
-};
 
 struct sent {
 	uint8_t data[2048];
@@ -36,19 +17,13 @@ struct sent {
 
 /* The device, and what was done to it. */
 static struct fake {
-	struct userpci_device device;
-	struct userpci_info info;
 	uint32_t regs[0x6000 / 4];
 	uint16_t eeprom[3];
 	bool gone, no_reset, no_eeprom, held; /* held: it sends nothing */
 	bool keeps_counts;		      /* a read does not clear them */
-	bool opened, mapped, bus_master;
-	struct chunk *chunks;
-	uint64_t next_iova, largest_dma, dma_bytes;
-	unsigned int dma_fails, mask_bits;
+	unsigned int mask_bits;
 	/* Counts of calls and of register writes. */
 	unsigned int rdt_writes, tdt_writes, rctl_writes, ims_writes, icr_reads, accesses;
-	unsigned int wrong; /* DMA without bus mastering, or outside of all buffers */
 	bool irq_on;
 	unsigned int irq_waits, irq_unmasks;
 	int irq_result;
@@ -60,21 +35,6 @@ static struct fake {
 static uint32_t *reg(uint32_t offset)
 {
 	return &fake.regs[offset / 4];
-}
-
-/* The device's view of an address, or NULL: such an access is counted as wrong. */
-static void *reach(uint64_t iova, uint64_t size)
-{
-	struct chunk *chunk;
-
-	for (chunk = fake.chunks; chunk; chunk = chunk->next)
-		if (iova >= chunk->iova && iova + size <= chunk->iova + chunk->size)
-			break;
-	if (!chunk || !fake.bus_master) {
-		fake.wrong++;
-		return NULL;
-	}
-	return (char *)chunk->va + (iova - chunk->iova);
 }
 
 static struct intel_desc *ring_at(uint32_t base, uint32_t index)
@@ -149,67 +109,23 @@ static bool receive(uint8_t fill, uint32_t length)
 
 /* libuserpci, as the layer sees it */
 
-int userpci_open(const char *address, unsigned int flags, struct userpci_device **device)
-{
-	if (strcmp(address, "00:04.0"))
-		return -EINVAL;
-	if (!flags) {
-		if (fake.opened)
-			return -EBUSY;
-		fake.opened = true;
-	}
-	*device = &fake.device;
-	return 0;
-}
-
-void userpci_close(struct userpci_device *device)
-{
-	(void)device;
-	fake.opened = false;
-	fake.bus_master = false;
-}
-
-const char *userpci_explain(const char *address, int error, char *text, size_t size)
-{
-	snprintf(text, size, "%s: error %d", address, -error);
-	return text;
-}
-
-const struct userpci_info *userpci_info(const struct userpci_device *device)
-{
-	(void)device;
-	return &fake.info;
-}
-
-int userpci_bus_master_enable(struct userpci_device *device)
-{
-	(void)device;
-	fake.bus_master = true;
-	return 0;
-}
-
 int userpci_bus_master_disable(struct userpci_device *device)
 {
 	(void)device;
-	fake.bus_master = false;
+	library.bus_master = false;
 	return 0;
 }
 
 int userpci_region_map(struct userpci_device *device, unsigned int index,
 		       struct userpci_region *region)
 {
+	if (index)
+		return -ENOENT;
 	memset(region, 0, sizeof(*region));
 	region->size = sizeof(fake.regs);
-	region->index = index;
 	region->device = device;
-	fake.mapped = true;
-	return index ? -ENOENT : 0;
-}
-
-void userpci_region_unmap(struct userpci_region *region)
-{
-	memset(region, 0, sizeof(*region));
-	fake.mapped = false;
+	library.mapped++;
+	return 0;
 }
 
 uint64_t userpci_region_read(const struct userpci_region *region, uint64_t offset,
@@ -286,46 +202,13 @@ int userpci_dma_set_mask(struct userpci_device *device, unsigned int bits)
 	return 0;
 }
 
-int userpci_dma_alloc(struct userpci_device *device, uint64_t size, struct userpci_dma *dma)
-{
-	struct chunk *chunk;
-
-	size = (size + 4095) & ~4095ull;
-	if (size > fake.largest_dma)
-		return -ENOMEM;
-	if (fake.dma_fails && !--fake.dma_fails)
-		return -EDQUOT;
-	chunk = malloc(sizeof(*chunk));
-	chunk->va = aligned_alloc(4096, size);
-	memset(chunk->va, 0, size);
-	chunk->size = size;
-	chunk->iova = fake.next_iova;
-	chunk->next = fake.chunks;
-	fake.chunks = chunk;
-	fake.next_iova += size + 0x10000000;
-	fake.dma_bytes += size;
-	dma->va = chunk->va;
-	dma->iova = chunk->iova;
-	dma->size = size;
-	dma->device = device;
-	return 0;
-}
-
-/* No other device's memory is within this one's reach. */
-int userpci_dma_create(struct userpci_device *device, const struct userpci_dma_options *options,
-		       struct userpci_dma *dma)
-{
-	(void)device, (void)options, (void)dma;
-	return -EOPNOTSUPP;
-}
-
 int userpci_config_read(struct userpci_device *device, unsigned int offset, unsigned int width,
 			uint32_t *value)
 {
 	(void)device, (void)width;
 	if (fake.gone)
 		return -ENODEV;
-	*value = offset ? 0 : fake.info.vendor_id;
+	*value = offset ? 0 : library.info.vendor_id;
 	return 0;
 }
 
@@ -335,27 +218,10 @@ int userpci_config_find(struct userpci_device *device, unsigned int id, unsigned
 	return -ENOENT;
 }
 
-void userpci_dma_free(struct userpci_dma *dma)
-{
-	struct chunk **link = &fake.chunks, *chunk;
-
-	while (*link && (*link)->va != dma->va)
-		link = &(*link)->next;
-	chunk = *link;
-	if (!chunk) {
-		fake.wrong++;
-		return;
-	}
-	fake.dma_bytes -= chunk->size;
-	*link = chunk->next;
-	free(chunk->va);
-	free(chunk);
-}
-
 int userpci_irq_enable(struct userpci_device *device, unsigned int kind, unsigned int count)
 {
 	(void)device;
-	if (!fake.info.num_intx)
+	if (!library.info.num_intx)
 		return -ENOSPC;
 	fake.irq_on = kind == USERPCI_IRQ_BEST && count == 1;
 	return 0;
@@ -371,12 +237,6 @@ int userpci_irq_kind(const struct userpci_device *device)
 {
 	(void)device;
 	return fake.irq_on ? USERPCI_IRQ_INTX : -EINVAL;
-}
-
-int userpci_irq_fd(const struct userpci_device *device, unsigned int vector)
-{
-	(void)device, (void)vector;
-	return -EINVAL;
 }
 
 int userpci_irq_wait(struct userpci_device *device, unsigned int vector, int64_t timeout_us,
@@ -409,12 +269,8 @@ static struct unic_port *port;
 static void plug(void)
 {
 	memset(&fake, 0, sizeof(fake));
-	fake.info.vendor_id = 0x8086;
-	fake.info.device_id = 0x100e;
-	fake.info.num_intx = 1;
-	strcpy(fake.info.address, "0000:00:04.0");
-	fake.next_iova = IOVA;
-	fake.largest_dma = 4 << 20;
+	library_plug(0x8086, 0x100e);
+	library.largest_dma = 4 << 20;
 	fake.eeprom[0] = 0x5452;
 	fake.eeprom[1] = 0x1200;
 	fake.eeprom[2] = 0x5634;
@@ -451,9 +307,9 @@ static void close_whole(void)
 	for (i = 0; i < pool->free_count; i++)
 		CHECK_EQ(pool->free[i]->user++, 0);
 	unic_close(port);
-	CHECK_EQ(fake.wrong, 0);
-	CHECK_EQ(fake.dma_bytes, 0);
-	CHECK(!fake.opened && !fake.mapped && !fake.irq_on);
+	CHECK_EQ(library.wrong, 0);
+	CHECK_EQ(library.dma_bytes, 0);
+	CHECK(!library.opened && !library.mapped && !fake.irq_on);
 }
 
 static bool filled(struct unic_packet *packet, uint8_t fill, uint32_t length)
@@ -517,7 +373,7 @@ TEST(e1000_open_reads_the_mac)
 	CHECK_EQ(unic_info(port)->rx_descriptors, 256);
 	CHECK_EQ(unic_info(port)->packets, 1024);
 	CHECK_EQ(fake.mask_bits, 64);
-	CHECK(!fake.bus_master);
+	CHECK(!library.bus_master);
 	close_whole();
 }
 
@@ -539,8 +395,8 @@ static void check_open(int expected)
 
 	CHECK_EQ(unic_open("00:04.0", NULL, &none), expected);
 	CHECK(!none);
-	CHECK_EQ(fake.dma_bytes, 0);
-	CHECK(!fake.opened && !fake.mapped && !fake.irq_on && !fake.bus_master);
+	CHECK_EQ(library.dma_bytes, 0);
+	CHECK(!library.opened && !library.mapped && !fake.irq_on && !library.bus_master);
 }
 
 TEST(e1000_open_fails_whole)
@@ -548,7 +404,7 @@ TEST(e1000_open_fails_whole)
 	unsigned int fails;
 
 	plug();
-	fake.info.device_id = 0xffff;
+	library.info.device_id = 0xffff;
 	check_open(-ENOTSUP);
 	plug();
 	fake.gone = true;
@@ -560,15 +416,15 @@ TEST(e1000_open_fails_whole)
 	fake.eeprom[0] |= 1; /* a group's address; and no other */
 	check_open(-EIO);
 	plug();
-	fake.info.num_intx = 0;
+	library.info.num_intx = 0;
 	check_open(-ENOSPC);
 	for (fails = 1; fails <= 2; fails++) {
 		plug();
-		fake.dma_fails = fails;
+		library.dma_fails = fails;
 		check_open(-EDQUOT);
 	}
 	plug();
-	fake.largest_dma = 4096; /* enough for no packet chunk, ever */
+	library.largest_dma = 4096; /* enough for no packet chunk, ever */
 	check_open(-ENOMEM);
 }
 
@@ -588,7 +444,7 @@ TEST(e1000_open_checks_the_config)
 	for (i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
 		plug();
 		CHECK_EQ(unic_open("00:04.0", &wrong[i], &port), -EINVAL);
-		CHECK(!fake.opened);
+		CHECK(!library.opened);
 	}
 	CHECK_EQ(unic_open("nonsense", NULL, &port), -EINVAL);
 	CHECK_EQ(unic_open("00:04.0", NULL, NULL), -EINVAL);
@@ -601,7 +457,7 @@ TEST(e1000_explain)
 	plug();
 	unic_explain("00:04.0", -ENOTSUP, text, sizeof(text));
 	CHECK_STR(text, "00:04.0: error 95"); /* it has a driver: that was not it */
-	fake.info.device_id = 0xffff;
+	library.info.device_id = 0xffff;
 	unic_explain("00:04.0", -ENOTSUP, text, sizeof(text));
 	CHECK(strstr(text, "no driver") && strstr(text, "8086:100e") && !strchr(text, '\n'));
 	CHECK(!strncmp(text, "0000:00:04.0", 12));
@@ -620,7 +476,7 @@ TEST(e1000_pool_chunks_hold_whole_packets)
 	uint32_t i;
 
 	plug();
-	fake.largest_dma = 64 << 10; /* memory is in small pieces */
+	library.largest_dma = 64 << 10; /* memory is in small pieces */
 	CHECK_EQ(unic_open("00:04.0", NULL, &port), 0);
 	unic_packet_free(unic_packet_alloc(port, 0));
 	pool = port->queues[0]->pool;
@@ -629,7 +485,7 @@ TEST(e1000_pool_chunks_hold_whole_packets)
 		char *packet = (char *)pool->free[i];
 		uint64_t at;
 
-		for (chunk = fake.chunks; chunk; chunk = chunk->next)
+		for (chunk = library.chunks; chunk; chunk = chunk->next)
 			if (packet >= (char *)chunk->va &&
 			    packet + UNIC_PACKET_SIZE <= (char *)chunk->va + chunk->size)
 				break;
@@ -658,7 +514,7 @@ TEST(e1000_lifecycle_is_checked)
 	CHECK_EQ(unic_start(port), -EBUSY);
 	CHECK_EQ(unic_stop(port), 0);
 	CHECK_EQ(unic_rx_burst(port, 0, packets, 1), -ENETDOWN);
-	CHECK(!fake.bus_master);
+	CHECK(!library.bus_master);
 	close_whole();
 }
 
@@ -673,7 +529,7 @@ TEST(e1000_start_programs_the_device)
 	fake.rctl_writes = 0;
 	CHECK_EQ(unic_start(port), 0);
 	CHECK_EQ(fake.rctl_writes, 1);
-	CHECK(fake.bus_master);
+	CHECK(library.bus_master);
 	rctl = *reg(E1000_RCTL);
 	CHECK(rctl & E1000_RCTL_EN && rctl & E1000_RCTL_SECRC && rctl & E1000_RCTL_BAM);
 	CHECK(!(rctl & (E1000_RCTL_UPE | E1000_RCTL_MPE | 1u << 5 | 3u << 16 | 1u << 25)));
@@ -709,7 +565,7 @@ TEST(e1000_fresh_rings_are_poisoned)
 	open_and_start(64, 128, 0);
 	for (i = 0; i < 64; i++)
 		CHECK(ring_at(E1000_RDBAL, i)->address >= IOVA &&
-		      ring_at(E1000_RDBAL, i)->address < fake.next_iova);
+		      ring_at(E1000_RDBAL, i)->address < library.next_iova);
 	for (i = 0; i < 128; i++)
 		CHECK_EQ(ring_at(E1000_TDBAL, i)->address, UINT64_MAX);
 	close_whole();
@@ -725,7 +581,7 @@ TEST(e1000_start_needs_packets_for_the_ring)
 	a = unic_packet_alloc(port, 0);
 	b = unic_packet_alloc(port, 0);
 	CHECK_EQ(unic_start(port), -ENOMEM);
-	CHECK(!fake.bus_master);
+	CHECK(!library.bus_master);
 	unic_packet_free(b);
 	CHECK_EQ(unic_start(port), 0);
 	unic_packet_free(a);
@@ -749,7 +605,7 @@ TEST(e1000_stop_returns_all_packets)
 		CHECK_EQ(unic_stop(port), 0);
 		CHECK_EQ(unic_packets_free(port), unic_info(port)->packets);
 		CHECK(!(*reg(E1000_RCTL) & E1000_RCTL_EN) && !(*reg(E1000_TCTL) & E1000_TCTL_EN));
-		CHECK(!fake.bus_master);
+		CHECK(!library.bus_master);
 		CHECK_EQ(unic_start(port), 0);
 	}
 	close_whole();

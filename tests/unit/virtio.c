@@ -4,19 +4,11 @@
  * replaced here, registers are calls, and the "device" works on the rings when the test says so, in
  * both formats. It does what no device in order would: it lies, it skips, it vanishes.
  */
-#include <errno.h>
-#include <stdbool.h>
-#include <stdint.h>
-#include <stdlib.h>
-
-#include <unic/driver.h>
-
 #include "drivers/virtio/queue.h"
-#include "harness.h"
+#include "fake-library.h"
 
 #define BURST	  32
-#define IOVA	  0x1234500000000ull /* device addresses are no pointers, and need 64 bits */
-#define QUEUES	  9		     /* of four pairs, and that of commands */
+#define QUEUES	  9 /* of four pairs, and that of commands */
 #define CONTROL	  8
 #define MOST_SENT 600
 #define BAR	  4
@@ -25,17 +17,6 @@
 #define CONFIG	  0x2000
 #define NOTIFY	  0x3000
 #define CAPS	  0x40 /* where the capabilities begin in configuration space */
-
-/* What libuserpci hands out: the layer only passes it on. */
-struct userpci_device {
-	int unused;
-};
-
-struct chunk {
-	void *va;
-	uint64_t iova, size;
-	struct chunk *next;
-};
 
 struct queue {
 	uint16_t most, size, vector, enabled, notify_off;
@@ -65,8 +46,6 @@ struct sent {
 
 /* The device, and what was done to it. */
 static struct fake {
-	struct userpci_device device;
-	struct userpci_info info;
 	uint8_t config_space[256], config[64];
 	uint64_t features, accepted;
 	uint32_t feature_select, driver_select;
@@ -74,11 +53,7 @@ static struct fake {
 	uint16_t config_vector, select, queue_count;
 	struct queue queues[QUEUES];
 	bool gone, no_reset, refuses, no_vectors, held, deaf, lies;
-	bool opened, bus_master;
-	unsigned int mapped;
-	struct chunk *chunks;
-	uint64_t next_iova, dma_bytes;
-	unsigned int gone_after, dma_fails, accesses, wrong, irq_kind, irq_count;
+	unsigned int gone_after, accesses, irq_kind, irq_count;
 	int (*during_wait)(void);
 	struct sent *sent;
 	unsigned int sent_count;
@@ -97,21 +72,6 @@ static bool packed(void)
 static bool event_idx(void)
 {
 	return fake.accepted & VIRTIO_F_EVENT_IDX;
-}
-
-/* The device's view of an address, or NULL: such an access is counted as wrong. */
-static void *reach(uint64_t iova, uint64_t size)
-{
-	struct chunk *chunk;
-
-	for (chunk = fake.chunks; chunk; chunk = chunk->next)
-		if (iova >= chunk->iova && iova + size <= chunk->iova + chunk->size)
-			break;
-	if (!chunk || !fake.bus_master) {
-		fake.wrong++;
-		return NULL;
-	}
-	return (char *)chunk->va + (iova - chunk->iova);
 }
 
 static uint16_t *ring16(uint64_t iova, uint32_t index)
@@ -360,7 +320,7 @@ static void command_run(const uint8_t *command, uint32_t size)
 		fake.pairs = (uint16_t)(command[2] | command[3] << 8);
 		break;
 	default:
-		fake.wrong++;
+		library.wrong++;
 	}
 }
 
@@ -424,7 +384,7 @@ static uint64_t common_read(uint64_t offset)
 	case VIRTIO_QUEUE_NOTIFY_OFF:
 		return q->notify_off;
 	default:
-		fake.wrong++;
+		library.wrong++;
 		return 0;
 	}
 }
@@ -440,7 +400,7 @@ static void status_write(uint8_t value)
 	/* Spec: 3.1.1: in this order. */
 	if ((value & VIRTIO_STATUS_FEATURES_OK && (value & 3) != 3) ||
 	    (value & VIRTIO_STATUS_DRIVER_OK && (value & 11) != 11) || (fake.status & ~value))
-		fake.wrong++;
+		library.wrong++;
 	if (fake.refuses)
 		value &= (uint8_t)~VIRTIO_STATUS_FEATURES_OK;
 	fake.status = value;
@@ -464,7 +424,7 @@ static void common_write(uint64_t offset, uint64_t value)
 		break;
 	case VIRTIO_DRIVER_FEATURE:
 		if (fake.status & VIRTIO_STATUS_FEATURES_OK)
-			fake.wrong++;
+			library.wrong++;
 		set_half(&fake.accepted, fake.driver_select ? 4 : 0, value);
 		break;
 	case VIRTIO_CONFIG_MSIX_VECTOR:
@@ -478,7 +438,7 @@ static void common_write(uint64_t offset, uint64_t value)
 		break;
 	case VIRTIO_QUEUE_SIZE:
 		if (!value || value > q->most)
-			fake.wrong++;
+			library.wrong++;
 		q->size = (uint16_t)value;
 		break;
 	case VIRTIO_QUEUE_MSIX_VECTOR:
@@ -486,12 +446,12 @@ static void common_write(uint64_t offset, uint64_t value)
 		break;
 	case VIRTIO_QUEUE_ENABLE:
 		if (value != 1 || q->desc % 16 || q->driver % (packed() ? 4 : 2) || q->device % 4)
-			fake.wrong++;
+			library.wrong++;
 		q->enabled = 1;
 		break;
 	default:
 		if (offset < VIRTIO_QUEUE_DESC || offset >= VIRTIO_COMMON_END)
-			fake.wrong++;
+			library.wrong++;
 		else
 			set_half(offset < VIRTIO_QUEUE_DRIVER	? &q->desc
 				 : offset < VIRTIO_QUEUE_DEVICE ? &q->driver
@@ -507,7 +467,7 @@ static void notify(uint64_t offset, uint64_t value)
 
 	if (value >= fake.queue_count || offset != q->notify_off * 4u || !q->enabled ||
 	    !(fake.status & VIRTIO_STATUS_DRIVER_OK)) {
-		fake.wrong++;
+		library.wrong++;
 		return;
 	}
 	q->bells++;
@@ -536,10 +496,10 @@ uint64_t userpci_region_read(const struct userpci_region *region, uint64_t offse
 	if (fake.gone)
 		return UINT64_MAX;
 	if (offset + width > region->size || offset % width) {
-		fake.wrong++;
+		library.wrong++;
 	} else if (offset < ISR) {
 		if (width != width_of(offset))
-			fake.wrong++;
+			library.wrong++;
 		value = common_read(offset);
 	} else if (offset == ISR) {
 		value = fake.isr;
@@ -547,7 +507,7 @@ uint64_t userpci_region_read(const struct userpci_region *region, uint64_t offse
 	} else if (offset >= CONFIG && offset + width <= CONFIG + sizeof(fake.config)) {
 		memcpy(&value, fake.config + (offset - CONFIG), width);
 	} else {
-		fake.wrong++;
+		library.wrong++;
 	}
 	return value;
 }
@@ -559,59 +519,24 @@ void userpci_region_write(const struct userpci_region *region, uint64_t offset, 
 	if (fake.gone)
 		return;
 	if (offset + width > region->size || offset % width)
-		fake.wrong++;
+		library.wrong++;
 	else if (offset < ISR && width == width_of(offset))
 		common_write(offset, value);
 	else if (offset >= NOTIFY && width == 2)
 		notify(offset - NOTIFY, value);
 	else
-		fake.wrong++;
+		library.wrong++;
 }
 
 /* --- libuserpci, as the layer sees it --- */
-
-int userpci_open(const char *address, unsigned int flags, struct userpci_device **device)
-{
-	if (strcmp(address, "00:04.0") || flags || fake.opened)
-		return -EINVAL;
-	fake.opened = true;
-	*device = &fake.device;
-	return 0;
-}
-
-void userpci_close(struct userpci_device *device)
-{
-	(void)device;
-	fake.opened = false;
-	fake.bus_master = false;
-}
-
-const char *userpci_explain(const char *address, int error, char *text, size_t size)
-{
-	snprintf(text, size, "%s: error %d", address, -error);
-	return text;
-}
-
-const struct userpci_info *userpci_info(const struct userpci_device *device)
-{
-	(void)device;
-	return &fake.info;
-}
-
-int userpci_bus_master_enable(struct userpci_device *device)
-{
-	(void)device;
-	fake.bus_master = true;
-	return 0;
-}
 
 /* Without it the device is stuck in what it did: it must not run any more. */
 int userpci_bus_master_disable(struct userpci_device *device)
 {
 	(void)device;
 	if (fake.status & VIRTIO_STATUS_DRIVER_OK && !fake.no_reset && !fake.gone)
-		fake.wrong++;
-	fake.bus_master = false;
+		library.wrong++;
+	library.bus_master = false;
 	return 0;
 }
 
@@ -624,14 +549,8 @@ int userpci_region_map(struct userpci_device *device, unsigned int index,
 	region->size = BAR_SIZE;
 	region->index = index;
 	region->device = device;
-	fake.mapped++;
+	library.mapped++;
 	return 0;
-}
-
-void userpci_region_unmap(struct userpci_region *region)
-{
-	memset(region, 0, sizeof(*region));
-	fake.mapped--;
 }
 
 int userpci_config_read(struct userpci_device *device, unsigned int offset, unsigned int width,
@@ -667,57 +586,12 @@ int userpci_dma_set_mask(struct userpci_device *device, unsigned int bits)
 	return bits == 64 ? 0 : -EINVAL;
 }
 
-int userpci_dma_alloc(struct userpci_device *device, uint64_t size, struct userpci_dma *dma)
-{
-	struct chunk *chunk;
-
-	size = (size + 4095) & ~4095ull;
-	if (fake.dma_fails && !--fake.dma_fails)
-		return -EDQUOT;
-	chunk = malloc(sizeof(*chunk));
-	chunk->va = aligned_alloc(4096, size);
-	memset(chunk->va, 0, size);
-	chunk->size = size;
-	chunk->iova = fake.next_iova;
-	chunk->next = fake.chunks;
-	fake.chunks = chunk;
-	fake.next_iova += size + 0x10000000;
-	fake.dma_bytes += size;
-	*dma = (struct userpci_dma){ .va = chunk->va, .iova = chunk->iova, .size = size };
-	dma->device = device;
-	return 0;
-}
-
-int userpci_dma_create(struct userpci_device *device, const struct userpci_dma_options *options,
-		       struct userpci_dma *dma)
-{
-	(void)device, (void)options, (void)dma;
-	return -EOPNOTSUPP;
-}
-
-void userpci_dma_free(struct userpci_dma *dma)
-{
-	struct chunk **link = &fake.chunks, *chunk;
-
-	if (!dma->va)
-		return;
-	while (*link && (*link)->va != dma->va)
-		link = &(*link)->next;
-	chunk = *link;
-	CHECK(chunk);
-	fake.dma_bytes -= chunk->size;
-	*link = chunk->next;
-	free(chunk->va);
-	free(chunk);
-	memset(dma, 0, sizeof(*dma));
-}
-
 int userpci_irq_enable(struct userpci_device *device, unsigned int kind, unsigned int count)
 {
 	(void)device;
 	if (kind == USERPCI_IRQ_BEST)
-		kind = fake.info.num_msix ? USERPCI_IRQ_MSIX : USERPCI_IRQ_INTX;
-	if (count > (kind == USERPCI_IRQ_MSIX ? fake.info.num_msix : fake.info.num_intx))
+		kind = library.info.num_msix ? USERPCI_IRQ_MSIX : USERPCI_IRQ_INTX;
+	if (count > (kind == USERPCI_IRQ_MSIX ? library.info.num_msix : library.info.num_intx))
 		return -ENOSPC;
 	fake.irq_kind = kind;
 	fake.irq_count = count;
@@ -747,12 +621,6 @@ int userpci_irq_unmask(struct userpci_device *device, unsigned int vector)
 {
 	(void)device, (void)vector;
 	return 0;
-}
-
-int userpci_irq_fd(const struct userpci_device *device, unsigned int vector)
-{
-	(void)device, (void)vector;
-	return -EINVAL;
 }
 
 /* --- Helpers --- */
@@ -807,12 +675,8 @@ static void plug(void)
 
 	memset(&fake, 0, sizeof(fake));
 	fake.sent = sent;
-	fake.info.vendor_id = 0x1af4;
-	fake.info.device_id = 0x1041;
-	fake.info.num_msix = 8;
-	fake.info.num_intx = 1;
-	strcpy(fake.info.address, "0000:00:04.0");
-	fake.next_iova = IOVA;
+	library_plug(0x1af4, 0x1041);
+	library.info.num_msix = 8;
 	fake.features = FEATURES | kinds[kind % KINDS];
 	fake.queue_count = QUEUES;
 	for (i = 0; i < QUEUES; i++) {
@@ -823,7 +687,7 @@ static void plug(void)
 	memcpy(fake.config, mac, 6);
 	fake.config[VIRTIO_NET_STATUS] = VIRTIO_NET_S_LINK_UP;
 	fake.config[VIRTIO_NET_MAX_PAIRS] = 4;
-	memcpy(fake.config_space, &fake.info.vendor_id, 2);
+	memcpy(fake.config_space, &library.info.vendor_id, 2);
 	fake.config_space[0x34] = CAPS;
 	cap_make(0, VIRTIO_PCI_CAP_COMMON_CFG, BAR, 0, 0x1000);
 	cap_make(1, VIRTIO_PCI_CAP_ISR_CFG, BAR, ISR, 0x1000);
@@ -876,11 +740,11 @@ static void close_whole(void)
 	if (port->started)
 		CHECK_EQ(unic_stop(port), 0);
 	check_pools();
-	CHECK(!fake.bus_master);
+	CHECK(!library.bus_master);
 	unic_close(port);
-	CHECK_EQ(fake.wrong, 0);
-	CHECK_EQ(fake.dma_bytes, 0);
-	CHECK(!fake.opened && !fake.mapped && !fake.irq_count);
+	CHECK_EQ(library.wrong, 0);
+	CHECK_EQ(library.dma_bytes, 0);
+	CHECK(!library.opened && !library.mapped && !fake.irq_count);
 }
 
 static struct unic_stats stats_now(void)
@@ -1001,7 +865,7 @@ TEST(virtio_open_tells_what_it_is)
 		CHECK_EQ(unic_info(port)->can_offload, UNIC_OFFLOAD_RX_CHECKSUM |
 							       UNIC_OFFLOAD_TX_CHECKSUM |
 							       UNIC_OFFLOAD_TSO | UNIC_OFFLOAD_RSS);
-		CHECK(!fake.bus_master);
+		CHECK(!library.bus_master);
 		CHECK(!(fake.status & VIRTIO_STATUS_DRIVER_OK));
 		close_whole();
 	}
@@ -1010,7 +874,7 @@ TEST(virtio_open_tells_what_it_is)
 TEST(virtio_open_transitional_and_limits)
 {
 	plug();
-	fake.info.device_id = 0x1000;
+	library.info.device_id = 0x1000;
 	fake.features &= ~(VIRTIO_NET_F_MRG_RXBUF | VIRTIO_NET_F_CTRL_VQ | VIRTIO_NET_F_HOST_TSO6);
 	CHECK_EQ(unic_open("00:04.0", NULL, &port), 0);
 	CHECK_EQ(unic_info(port)->max_mtu, UNIC_PACKET_ROOM - UNIC_OVERHEAD);
@@ -1033,9 +897,9 @@ static void check_open(int expected)
 
 	CHECK_EQ(unic_open("00:04.0", NULL, &none), expected);
 	CHECK(!none);
-	CHECK_EQ(fake.dma_bytes, 0);
-	CHECK(!fake.opened && !fake.mapped && !fake.irq_count && !fake.bus_master);
-	CHECK_EQ(fake.wrong, 0);
+	CHECK_EQ(library.dma_bytes, 0);
+	CHECK(!library.opened && !library.mapped && !fake.irq_count && !library.bus_master);
+	CHECK_EQ(library.wrong, 0);
 }
 
 TEST(virtio_open_fails_whole)
@@ -1066,7 +930,7 @@ TEST(virtio_open_fails_whole)
 	fake.queue_count = 1;
 	check_open(-EIO);
 	plug();
-	fake.dma_fails = 1;
+	library.dma_fails = 1;
 	check_open(-EDQUOT);
 }
 
@@ -1180,7 +1044,7 @@ TEST(virtio_vanishes_while_it_starts)
 				close_whole();
 			}
 			CHECK(!err || err == -ENODEV);
-			CHECK(!fake.mapped && !fake.dma_bytes && reads < 200);
+			CHECK(!library.mapped && !library.dma_bytes && reads < 200);
 		}
 		CHECK(reads > 30);
 	}
@@ -1213,7 +1077,7 @@ TEST(virtio_start_fails_whole)
 		for (fails = 1; fails <= 3; fails++) {
 			plug();
 			CHECK_EQ(unic_open("00:04.0", NULL, &port), 0);
-			fake.dma_fails = fails;
+			library.dma_fails = fails;
 			CHECK_EQ(unic_start(port), -EDQUOT);
 			CHECK_EQ(unic_start(port), 0);
 			close_whole();
@@ -1238,7 +1102,7 @@ TEST(virtio_start_negotiates)
 		CHECK(!(fake.accepted & (VIRTIO_NET_F_GUEST_CSUM | VIRTIO_NET_F_HOST_TSO4 |
 					 VIRTIO_NET_F_HOST_TSO6 | VIRTIO_NET_F_MQ)));
 		CHECK_EQ(fake.status, 15);
-		CHECK(fake.bus_master);
+		CHECK(library.bus_master);
 		CHECK(rxq()->enabled && txq()->enabled && !fake.queues[3].enabled);
 		CHECK_EQ(fake.config_vector, 0);
 		CHECK_EQ(rxq()->vector, 0);
@@ -1304,7 +1168,7 @@ TEST(virtio_stop_returns_all_packets)
 			if (round)
 				fake.status |= VIRTIO_STATUS_NEEDS_RESET;
 			CHECK_EQ(unic_stop(port), 0);
-			CHECK(!fake.bus_master);
+			CHECK(!library.bus_master);
 			check_pools();
 			fake.no_reset = false;
 			fake.held = false;
@@ -1986,7 +1850,7 @@ TEST(virtio_wait)
 		close_whole();
 		/* INTx: the device's cause is taken away. */
 		plug();
-		fake.info.num_msix = 0;
+		library.info.num_msix = 0;
 		start_with(NULL);
 		CHECK_EQ(fake.config_vector, VIRTIO_MSI_NO_VECTOR);
 		CHECK_EQ(rxq()->vector, VIRTIO_MSI_NO_VECTOR);
@@ -2391,7 +2255,7 @@ TEST(virtio_lies_at_random)
 			fake.status |= VIRTIO_STATUS_NEEDS_RESET;
 			CHECK_EQ(unic_stop(port), 0);
 			check_pools();
-			fake.wrong = 0; /* a doorbell may be told of in vain */
+			library.wrong = 0; /* a doorbell may be told of in vain */
 			close_whole();
 		}
 	}
