@@ -105,8 +105,14 @@ static inline uint32_t packed_differs(const struct virtio_desc *desc, uint32_t u
 	return userpci_le32_to_cpu(*head) ^ used;
 }
 
+static inline uint32_t packed_four_differ(const struct virtio_desc *desc, uint32_t used)
+{
+	return packed_differs(desc, used) | packed_differs(desc + 1, used + 1) |
+	       packed_differs(desc + 2, used + 2) | packed_differs(desc + 3, used + 3);
+}
+
 /* How many of the next descriptors are used, and are the oldest ones, each one packet, up to the
- * end of the ring. One test for four. */
+ * end of the ring. One test for eight. */
 static inline uint32_t packed_tx_match(const struct virtio_ring *r)
 {
 	uint32_t index = r->clean & r->mask, count = r->tail - r->clean, n = 0;
@@ -116,11 +122,9 @@ static inline uint32_t packed_tx_match(const struct virtio_ring *r)
 	if (count > r->mask + 1 - index)
 		count = r->mask + 1 - index;
 	userpci_rmb(); /* they are read here, not before */
-	for (; n + 4 <= count; n += 4)
-		if ((packed_differs(desc + n, used + n) |
-		     packed_differs(desc + n + 1, used + n + 1) |
-		     packed_differs(desc + n + 2, used + n + 2) |
-		     packed_differs(desc + n + 3, used + n + 3)) &
+	for (; n + 8 <= count; n += 8)
+		if ((packed_four_differ(desc + n, used + n) |
+		     packed_four_differ(desc + n + 4, used + n + 4)) &
 		    PACKED_HEAD)
 			break;
 	while (n < count && !(packed_differs(desc + n, used + n) & PACKED_HEAD))
