@@ -17,9 +17,15 @@ for tool in "${USERPCI_QEMU:-qemu-system-x86_64}" tcpdump python3; do
   }
 done
 
-work=$(mktemp -d "${TMPDIR:-/tmp}/userpci-test.XXXXXX")
-# A job that is killed before it became a program would run the trap as well.
-trap '[ "$BASHPID" != $$ ] || rm -rf "$work"' EXIT
+# The shell that kills jobs has no trap: one that is killed before it became a program would run it,
+# too, and take the folder away.
+if [ "${1:-}" != inside ]; then
+  work=$(mktemp -d "${TMPDIR:-/tmp}/userpci-test.XXXXXX")
+  trap 'rm -rf "$work"' EXIT
+  "$root/tests/unit/unic-cap.sh" inside "$work"
+  exit
+fi
+work=$2
 cd "$work" || exit 1
 make -s -C "$root" O="$O" "$O/bin/unic" >made 2>&1 || {
   echo "not ok unic-cap: unic cannot be built: $(tail -n 1 made)"
