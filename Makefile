@@ -34,7 +34,7 @@ USERPCI_SRC := $(addprefix userspace/tools/,userpci.c cmd-list.c cmd-bind.c cmd-
 	trace-names.c) $(BIND_SRC)
 UNIC_SRC := $(addprefix userspace/tools/,unic.c cmd-echo.c cmd-info.c echo.c unic-run.c \
 	cmd-cap.c cmd-replay.c cmd-tap.c pcapng.c cmd-nics.c cmd-stats.c cmd-gen.c gen.c \
-	cmd-recv.c track.c cmd-fwd.c)
+	cmd-recv.c track.c cmd-fwd.c run.c json.c)
 EDU_SRC := userspace/examples/edu.c
 HTTP_SRC := $(addprefix userspace/examples/,http.c lwip-netif.c)
 UNIT_SRC := $(wildcard tests/unit/*.c)
@@ -140,7 +140,7 @@ $(O)/tests/unit/bind: $(call obj,$(BIND_SRC))
 $(O)/tests/unit/bind: LIBS := -lpci
 $(O)/tests/unit/echo: $(call obj,userspace/tools/echo.c)
 $(O)/tests/unit/gen: $(call obj,$(addprefix userspace/tools/,gen.c track.c))
-$(O)/tests/unit/unic-run: $(call obj,userspace/tools/unic-run.c)
+$(O)/tests/unit/unic-run: $(call obj,$(addprefix userspace/tools/,unic-run.c run.c json.c))
 $(filter-out %/uapi32,$(GUEST)): $(LIBUNIC) $(LIBUSERPCI)
 $(UNIT): $(LIBUNIC) $(LIBUSERPCI)
 $(O)/tests/uapi/uapi: $(call obj,$(UAPI_SRC))

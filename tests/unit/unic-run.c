@@ -17,14 +17,6 @@ enum unic_status unic_cmd_usage(const char *command, const char *what, const cha
 	return UNIC_USAGE;
 }
 
-int64_t unic_cmd_now_us(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
-}
-
 const char *unic_cmd_mac(const uint8_t mac[UNIC_MAC_SIZE], char text[UNIC_CMD_TEXT])
 {
 	snprintf(text, UNIC_CMD_TEXT, "%02x", mac[0]);

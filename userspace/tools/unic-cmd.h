@@ -7,6 +7,8 @@
 
 #include <unic/unic.h>
 
+#include "run.h"
+
 enum unic_status { UNIC_OK, UNIC_FAILURE, UNIC_USAGE };
 
 struct unic_cmd {
@@ -44,6 +46,9 @@ const char *unic_cmd_link_text(const struct unic_link *link, char text[UNIC_CMD_
 const char *unic_cmd_link(struct unic_port *port, char text[UNIC_CMD_TEXT]);
 
 /* Microseconds since some moment. */
-int64_t unic_cmd_now_us(void);
+static inline int64_t unic_cmd_now_us(void)
+{
+	return run_now_us();
+}
 
 #endif

@@ -50,17 +50,7 @@ struct run_option {
 enum unic_status run_parse(int argc, char **argv, const struct run_option *options,
 			   const char **addresses, unsigned int count);
 
-/* As in RUN_NUMBER and RUN_SECONDS; false: it is not one, or out of bounds. */
-bool run_parse_number(const char *text, uint64_t min, uint64_t max, uint64_t *value);
-bool run_parse_seconds(const char *text, int64_t *time_us);
 bool run_parse_sizes(const char *text, uint32_t min, uint32_t max, struct run_sizes *sizes);
-
-/* --- The end --- */
-
-/* SIGINT and SIGTERM stop the run; another one a second later ends the process. */
-void run_catch_signals(void);
-void run_stop(void);
-bool run_stopped(void);
 
 /* --- Threads --- */
 
@@ -91,12 +81,6 @@ static inline uint64_t run_read(const uint64_t *counter)
 
 /* --- What is printed --- */
 
-/* A line on stderr that the next one overwrites, when that is a terminal; else nothing. */
-bool run_has_progress(void);
-void run_progress(const char *format, ...) __attribute__((format(printf, 1, 2)));
-/* Clears it. */
-void run_progress_end(void);
-
 /* One line on stdout: "WHO: key value, key value", or a JSON object. */
 struct run_line {
 	bool json;
@@ -113,11 +97,5 @@ void run_line_end(struct run_line *line);
 
 /* "DRIVER: ready at ADDRESS, MAC M, link L", or that in JSON. */
 void run_print_ready(bool json, const char *command, const char *address, struct unic_port *port);
-
-/* A count for each second, also of no time. */
-double run_per_second(uint64_t count, int64_t time_us);
-
-/* "950", "14.88k", "1.20M": three digits and more. */
-const char *run_short(double value, char text[UNIC_CMD_TEXT]);
 
 #endif

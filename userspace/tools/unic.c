@@ -35,14 +35,6 @@ enum unic_status unic_cmd_usage(const char *command, const char *what, const cha
 	return UNIC_USAGE;
 }
 
-int64_t unic_cmd_now_us(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
-}
-
 /* A link that stays down is no error. */
 static int link_wait(struct unic_port *port)
 {
