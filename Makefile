@@ -31,7 +31,10 @@ LIB_SRC := $(wildcard userspace/lib/*.c)
 NIC_SRC := $(wildcard userspace/nic/*.c userspace/drivers/*/*.c)
 BIND_SRC := $(wildcard userspace/bind/*.c)
 USERPCI_SRC := $(addprefix userspace/tools/,userpci.c cmd-list.c cmd-bind.c cmd-trace.c \
-	trace-names.c) $(BIND_SRC)
+	trace-names.c cmd-show.c cmd-peek.c cmd-poke.c cmd-dump.c cmd-diff.c cmd-watch.c cmd-irq.c \
+	cmd-reset.c cmd-top.c options.c number.c place.c target.c dump.c caps.c vpd.c bars.c \
+	show-text.c show-json.c pci-name.c entry.c serve.c verdict.c owner.c modules.c sample.c \
+	interrupts.c completion.c terminal.c run.c json.c) $(BIND_SRC)
 UNIC_SRC := $(addprefix userspace/tools/,unic.c cmd-echo.c cmd-info.c echo.c unic-run.c \
 	cmd-cap.c cmd-replay.c cmd-tap.c pcapng.c cmd-nics.c cmd-stats.c cmd-gen.c gen.c \
 	cmd-recv.c track.c cmd-fwd.c run.c json.c)
@@ -129,7 +132,7 @@ $(PC): $(O)/lib/pkgconfig/%.pc: scripts/%.pc.in
 	$(Q)sed -e 's|@prefix@|$(prefix)|' -e 's|@version@|$(VERSION)|' $< > $@
 
 $(O)/bin/userpci: $(call obj,$(USERPCI_SRC)) $(LIBUNIC) $(LIBUSERPCI)
-$(O)/bin/userpci: LIBS := -lpci
+$(O)/bin/userpci: LIBS := -lpci -lncurses
 $(O)/bin/unic: $(call obj,$(UNIC_SRC)) $(LIBUNIC) $(LIBUSERPCI)
 $(O)/bin/unic: LIBS := -lncurses -lpcap -pthread
 $(O)/bin/edu: $(call obj,$(EDU_SRC)) $(LIBUSERPCI)

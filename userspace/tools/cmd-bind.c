@@ -192,5 +192,5 @@ static enum cmd_status unbind_run(const struct bind_env *env, const struct cmd_o
 	return run(env, options, &job);
 }
 
-const struct cmd cmd_bind = { "bind", bind_help, bind_options, bind_run };
-const struct cmd cmd_unbind = { "unbind", unbind_help, unbind_options, unbind_run };
+const struct cmd cmd_bind = { "bind", bind_help, bind_options, bind_run, CMD_DEVICES };
+const struct cmd cmd_unbind = { "unbind", unbind_help, unbind_options, unbind_run, CMD_DEVICES };

@@ -155,8 +155,6 @@ static enum cmd_status trace_run(const struct bind_env *env, const struct cmd_op
 	size_t wanted = options->record ? 2 : 1;
 
 	(void)env;
-	if (query->slot || query->id)
-		return cmd_usage("trace", "unknown option ", query->slot ? "-s" : "-d");
 	if (options->record && options->replay)
 		return cmd_usage("trace", "--record and --replay exclude each other", "");
 	if (query->address_count < wanted)
@@ -170,4 +168,4 @@ static enum cmd_status trace_run(const struct bind_env *env, const struct cmd_op
 	return options->replay ? replay(query->addresses[0]) : show(query->addresses[0]);
 }
 
-const struct cmd cmd_trace = { "trace", trace_help, trace_options, trace_run };
+const struct cmd cmd_trace = { "trace", trace_help, trace_options, trace_run, CMD_FILES };

@@ -79,6 +79,7 @@ bool run_parse_seconds(const char *text, int64_t *time_us)
 /* --- The end --- */
 
 #define AGAIN_US 1000000
+#define NAP_US	 100000
 
 static atomic_bool stopped;
 
@@ -111,6 +112,20 @@ void run_catch_signals(void)
 
 	sigaction(SIGINT, &action, NULL);
 	sigaction(SIGTERM, &action, NULL);
+}
+
+/* A signal that comes just before a sleep is seen at its end. */
+void run_sleep_us(int64_t time_us)
+{
+	int64_t end = run_now_us() + time_us, left;
+	struct timespec nap;
+
+	while (!run_stopped() && (left = end - run_now_us()) > 0) {
+		if (left > NAP_US)
+			left = NAP_US;
+		nap = (struct timespec){ .tv_nsec = (long)left * 1000 };
+		nanosleep(&nap, NULL);
+	}
 }
 
 /* --- What is printed --- */

@@ -18,6 +18,9 @@ void run_catch_signals(void);
 void run_stop(void);
 bool run_stopped(void);
 
+/* Sleeps, until the run is stopped. */
+void run_sleep_us(int64_t time_us);
+
 /* A line on stderr that the next one overwrites, when that is a terminal; else nothing. */
 bool run_has_progress(void);
 void run_progress(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* userpci: which PCI devices there are, and which of them are driven from user space. */
 #include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "completion.h"
 #include "tools/cmd.h"
 
-static const struct cmd *const cmds[] = { &cmd_list, &cmd_bind, &cmd_unbind, &cmd_trace };
-
-#define CMD_COUNT (sizeof(cmds) / sizeof(cmds[0]))
+const struct cmd *const cmds[] = {
+	&cmd_list, &cmd_show,  &cmd_bind, &cmd_unbind, &cmd_peek, &cmd_poke,  &cmd_dump,
+	&cmd_diff, &cmd_watch, &cmd_irq,  &cmd_reset,  &cmd_top,  &cmd_trace, NULL,
+};
 
 static const struct bind_env host = {
 	.sys = "/sys",
@@ -42,6 +45,18 @@ enum cmd_status cmd_error(const char *address, const char *action, int err, cons
 	return CMD_FAILURE;
 }
 
+enum cmd_status cmd_fail(const char *address, const char *action, const char *format, ...)
+{
+	va_list args;
+
+	fprintf(stderr, "userpci: %s%s%s: ", address ? address : "", address ? ": " : "", action);
+	va_start(args, format);
+	vfprintf(stderr, format, args);
+	va_end(args);
+	fputc('\n', stderr);
+	return CMD_FAILURE;
+}
+
 enum cmd_status cmd_usage(const char *action, const char *what, const char *which)
 {
 	fprintf(stderr, "userpci: %s%s%s%s (see 'userpci %s%s--help')\n", action,
@@ -64,77 +79,29 @@ static void print_help(void)
 {
 	puts("usage: userpci COMMAND [OPTION]... [ADDRESS]...\n"
 	     "       userpci [COMMAND] --help\n"
+	     "       userpci --completion bash|zsh\n"
 	     "       userpci --version\n");
-	for (size_t i = 0; i < CMD_COUNT; i++)
-		printf("  %-8s%.*s\n", cmds[i]->name, (int)strcspn(cmds[i]->help, "\n"),
-		       cmds[i]->help);
-	puts("\nExit status: 0 success, 1 failure, 2 wrong usage. See userpci(1).");
-}
-
-static enum cmd_status parse_option(const char *action, int option, const char *word,
-				    struct cmd_options *options)
-{
-	const char **filter = option == 's' ? &options->query.slot : &options->query.id;
-
-	switch (option) {
-	case 's':
-	case 'd':
-		if (*filter)
-			return cmd_usage(action, "given twice: ", option == 's' ? "-s" : "-d");
-		*filter = optarg;
-		break;
-	case CMD_OURS:
-		options->query.ours = true;
-		break;
-	case CMD_DRY_RUN:
-		options->dry_run = true;
-		break;
-	case CMD_FORCE:
-		options->force = true;
-		break;
-	case CMD_DRIVER:
-		/* It becomes a part of paths in sysfs. */
-		if (!*optarg || strchr(optarg, '/'))
-			return cmd_usage(action, "not the name of a driver: ", optarg);
-		options->driver = optarg;
-		break;
-	case CMD_RECORD:
-		options->record = true;
-		break;
-	case CMD_REPLAY:
-		options->replay = true;
-		break;
-	case ':':
-		return cmd_usage(action, "a value is missing after ", word);
-	default:
-		return cmd_usage(action, "unknown option ", word);
-	}
-	return CMD_OK;
+	for (const struct cmd *const *cmd = cmds; *cmd; cmd++)
+		printf("  %-8s%.*s\n", (*cmd)->name, (int)strcspn((*cmd)->help, "\n"),
+		       (*cmd)->help);
+	puts("\nExit status: 0 success, 1 failure, 2 wrong usage, 3 the answer is no.\n"
+	     "See userpci(1).");
 }
 
 static enum cmd_status run(const struct cmd *cmd, int argc, char **argv)
 {
-	struct cmd_options options = { 0 };
+	struct cmd_options options;
 	struct bind_env env = host;
-	int option;
+	enum cmd_status status;
+	bool help;
 
-	opterr = 0;
-	while ((option = getopt_long(argc, argv, ":s:d:h", cmd->options, NULL)) != -1) {
-		bool is_letter = optopt > 0 && optopt < CMD_OURS;
-		const char letter[] = { '-', is_letter ? (char)optopt : '\0', '\0' };
-		enum cmd_status status;
-
-		if (option == 'h') {
-			printf("userpci %s: %s", cmd->name, cmd->help);
-			return CMD_OK;
-		}
-		status = parse_option(cmd->name, option, is_letter ? letter : argv[optind - 1],
-				      &options);
-		if (status)
-			return status;
+	status = cmd_parse(cmd, argc, argv, &options, &help);
+	if (status)
+		return status;
+	if (help) {
+		printf("userpci %s: %s", cmd->name, cmd->help);
+		return CMD_OK;
 	}
-	options.query.addresses = (const char *const *)argv + optind;
-	options.query.address_count = (size_t)(argc - optind);
 	env.driver = options.driver;
 	return cmd->run(&env, &options);
 }
@@ -151,9 +118,11 @@ static enum cmd_status dispatch(int argc, char **argv)
 		puts("userpci " USERPCI_VERSION);
 		return CMD_OK;
 	}
-	for (size_t i = 0; i < CMD_COUNT; i++)
-		if (!strcmp(name, cmds[i]->name))
-			return run(cmds[i], argc - 1, argv + 1);
+	if (!strcmp(name, "--completion"))
+		return completion_run(argc > 2 ? argv[2] : "", argc > 3 ? argv[3] : "");
+	for (const struct cmd *const *cmd = cmds; *cmd; cmd++)
+		if (!strcmp(name, (*cmd)->name))
+			return run(*cmd, argc - 1, argv + 1);
 	return cmd_usage("", name[0] ? "unknown command " : "a command is missing", name);
 }
 
