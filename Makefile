@@ -143,6 +143,9 @@ $(O)/tests/unit/bind: $(call obj,$(BIND_SRC))
 $(O)/tests/unit/bind: LIBS := -lpci
 $(O)/tests/unit/echo: $(call obj,userspace/tools/echo.c)
 $(O)/tests/unit/gen: $(call obj,$(addprefix userspace/tools/,gen.c track.c))
+$(O)/tests/unit/tool: $(call obj,$(addprefix userspace/tools/,place.c number.c caps.c vpd.c \
+	dump.c target.c trace-names.c json.c modules.c interrupts.c options.c run.c) $(BIND_SRC))
+$(O)/tests/unit/tool: LIBS := -lpci
 $(O)/tests/unit/unic-run: $(call obj,$(addprefix userspace/tools/,unic-run.c run.c json.c))
 $(filter-out %/uapi32,$(GUEST)): $(LIBUNIC) $(LIBUSERPCI)
 $(UNIT): $(LIBUNIC) $(LIBUSERPCI)

@@ -369,7 +369,10 @@ static enum cmd_status diff_run(const struct bind_env *env, const struct cmd_opt
 {
 	const char *const *words = options->query.addresses;
 	size_t count = options->query.address_count;
-	struct diff diff = { .json = options->json };
+	struct diff diff = {
+		.json = options->json,
+		.progress_us = run_now_us() + PROGRESS_US,
+	};
 	enum cmd_status status;
 
 	(void)env;

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdio_ext.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -121,8 +122,11 @@ static enum cmd_status output_end(const char *path, enum cmd_status status)
 {
 	struct stat file;
 
-	if (!status && (fflush(stdout) || ferror(stdout)))
+	if (!status && (fflush(stdout) || ferror(stdout))) {
 		status = cmd_error(path, "dump", -errno, "");
+		__fpurge(stdout); /* it is told once */
+		clearerr(stdout);
+	}
 	if (status && !fstat(STDOUT_FILENO, &file) && S_ISREG(file.st_mode))
 		unlink(path);
 	return status;

@@ -182,19 +182,19 @@ static bool parse_line(const char *line, unsigned int region, struct place *plac
 	return place->offset % place->width == 0 && *count * place->width <= DUMP_LINE_BYTES;
 }
 
-/* Without its newline; false: there is none, or it is too long. */
-static bool read_line(struct dump_file *dump, char *line, int size)
+/* Without its newline: 1; 0: there are no more; -EINVAL: it is cut short, or too long. */
+static int read_line(struct dump_file *dump, char *line, int size)
 {
 	size_t length;
 
 	if (!fgets(line, size, dump->file))
-		return false;
+		return ferror(dump->file) ? -EINVAL : 0;
+	dump->line++;
 	length = strcspn(line, "\n");
 	if (!line[length])
-		return false;
+		return -EINVAL;
 	line[length] = '\0';
-	dump->line++;
-	return true;
+	return 1;
 }
 
 int dump_open(struct dump_file *dump, const char *path)
@@ -206,7 +206,7 @@ int dump_open(struct dump_file *dump, const char *path)
 	if (!dump->file)
 		return -errno;
 	errno = 0;
-	if (read_line(dump, line, sizeof(line)) &&
+	if (read_line(dump, line, sizeof(line)) == 1 &&
 	    sscanf(line, "# userpci dump %*s %15s %7s%n", dump->id, region, &end) == 2 &&
 	    !line[end])
 		for (dump->region = 0; dump->region <= PLACE_CONFIG; dump->region++)
@@ -244,15 +244,17 @@ static int advance(struct dump_file *dump)
 {
 	char line[256];
 	bool star;
+	int got;
 
 	if (dump->has_next) {
 		take_next(dump);
 		return 1;
 	}
-	if (!read_line(dump, line, sizeof(line)))
-		return ferror(dump->file) || !feof(dump->file) ? -EINVAL : 0;
+	got = read_line(dump, line, sizeof(line));
+	if (got != 1)
+		return got;
 	star = !strcmp(line, "*");
-	if (star && (!dump->count || !read_line(dump, line, sizeof(line))))
+	if (star && (!dump->count || read_line(dump, line, sizeof(line)) != 1))
 		return -EINVAL;
 	if (!parse_line(line, dump->region, &dump->next_place, dump->next_values,
 			&dump->next_count))
