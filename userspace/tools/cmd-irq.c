@@ -305,7 +305,6 @@ static enum cmd_status run_open(struct irq *irq)
 	if (!status && (!irq->fds || !irq->totals || !irq->news))
 		status = irq_error(irq, "", -ENOMEM);
 	if (!status) {
-		run_catch_signals();
 		status = count_interrupts(irq);
 	}
 	free(irq->news);
@@ -324,8 +323,10 @@ static enum cmd_status irq_run(const struct bind_env *env, const struct cmd_opti
 	};
 
 	(void)env;
-	if (!status)
-		status = target_open(&irq.target, "irq", options->query.addresses[0], true);
+	if (status)
+		return status;
+	run_catch_signals();
+	status = target_open(&irq.target, "irq", options->query.addresses[0], true);
 	if (status)
 		return status;
 	irq.place_count = options->query.address_count - 1;

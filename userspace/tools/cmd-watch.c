@@ -197,13 +197,13 @@ static enum cmd_status watch_run(const struct bind_env *env, const struct cmd_op
 	if (status)
 		return status;
 	watch.count = options->query.address_count - 1;
+	run_catch_signals();
 	status = target_open(&watch.target, "watch", options->query.addresses[0], watch.count > 1);
 	if (status)
 		return status;
 	status = target_places(&watch.target, options, options->query.addresses + 1, watch.count,
 			       true, &watch.places);
 	if (!status) {
-		run_catch_signals();
 		status = check_places(&watch);
 		if (!status)
 			status = watch_loop(&watch);
