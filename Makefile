@@ -5,6 +5,8 @@ VERSION := 0.1.0
 SOVERSION := 0
 O ?= build
 prefix ?= /usr/local
+bashdir ?= $(prefix)/share/bash-completion/completions
+zshdir ?= $(prefix)/share/zsh/site-functions
 CC ?= gcc
 CFLAGS ?= -O2 -g
 WARN := -Wall -Wextra -Wshadow -Wmissing-prototypes -Wstrict-prototypes -Wwrite-strings
@@ -254,6 +256,8 @@ install: lib tools
 	install -m 644 doc/man/*.1 $(DESTDIR)$(prefix)/share/man/man1
 	install -m 644 doc/man/*.4 $(DESTDIR)$(prefix)/share/man/man4
 	install -m 644 scripts/60-userpci.rules $(DESTDIR)$(prefix)/lib/udev/rules.d
+	install -D -m 644 userspace/tools/completion/userpci.bash $(DESTDIR)$(bashdir)/userpci
+	install -D -m 644 userspace/tools/completion/_userpci $(DESTDIR)$(zshdir)/_userpci
 
 clean:
 	rm -rf '$(O)'

@@ -10,22 +10,22 @@ nobody() {
   setpriv --reuid 65534 --regid 65534 --clear-groups "$@"
 }
 
-# commands NAME BACKEND NUMBER: on the device at $edu, whatever has it.
+# commands BACKEND NUMBER: on the device at $edu, whatever has it.
 commands() {
   check "$1_peek" 0 "0x010000ed" nobody userpci peek "$edu" ID
   check "$1_poke" 0 "= 0xfffffffe" nobody userpci poke "$edu" LIVENESS=1 LIVENESS
   check "$1_dump" 0 "11e81234" nobody userpci dump "$edu"
   check "$1_diff" 3 "FACTORIAL (0x0008): 0x" nobody userpci diff --region 0 --offset 8 \
-    --length 4 --interval 500ms "$edu" FACTORIAL="$3"
+    --length 4 --interval 500ms "$edu" FACTORIAL="$2"
   check "$1_watch" 0 "after" nobody userpci watch "$edu" STATUS --mask 1 --value 0 FACTORIAL=3
   check "$1_irq" 0 "1 interrupt in" nobody userpci irq "$edu" --kind intx --ack IRQ_ACK=1 \
     --count 1 --timeout 20 IRQ_RAISE=1
   check "$1_msi" 0 "1 interrupt in" nobody userpci irq "$edu" --kind msi --count 1 --timeout 20 \
     IRQ_RAISE=1
   check "$1_reset" 1 "no reset of its own" nobody userpci reset "$edu"
-  check "$1_show" 0 "DMA is confined: yes" nobody userpci show "$2:$edu"
-  check "$1_list" 0 "$2=bound" nobody userpci list "$edu"
-  check "$1_top" 0 "backend=$2" nobody userpci top --count 1 "$edu"
+  check "$1_show" 0 "DMA is confined: yes" nobody userpci show "$1:$edu"
+  check "$1_list" 0 "$1=bound" nobody userpci list "$edu"
+  check "$1_top" 0 "backend=$1" nobody userpci top --count 1 "$edu"
 }
 
 guest() {
@@ -34,7 +34,7 @@ guest() {
   check stub_not_allowed 1 "no permission on /dev/userpci/$edu" nobody userpci peek "$edu" ID
   # As the udev rule does it.
   chgrp 65534 "/dev/userpci/$edu" && chmod 660 "/dev/userpci/$edu"
-  commands stub stub 4
+  commands stub 4
   check stub_group 0 "IOMMU group: " nobody userpci list -k "$edu"
   userpci unbind "$edu" >/dev/null || echo "not ok unbind"
 
@@ -43,7 +43,7 @@ guest() {
   userpci bind --driver vfio-pci "$edu" >/dev/null || echo "not ok bind vfio-pci"
   check vfio_not_allowed 1 "no permission on /dev/vfio/" nobody userpci peek "$edu" ID
   chmod 666 /dev/vfio/vfio && chown 65534 /dev/vfio/[0-9]*
-  commands vfio vfio 5
+  commands vfio 5
   # Of others' devices the kernel's counts tell.
   setpriv --reuid 65534 --regid 65534 --clear-groups userpci irq "$edu" --json IRQ_RAISE=1 \
     >/tmp/irq 2>&1 &

@@ -61,7 +61,7 @@ check show_capabilities_are_many 0 many sh -c "[ \$(wc -l </tmp/show) -gt 15 ] &
 check bind 0 "$e1000e: no driver -> userpci" userpci bind "$edu" "$e1000" "$e1000e"
 check list_bound 0 "stub=bound" userpci list "$edu"
 check list_free 0 "owner=-" userpci list "$edu"
-check list_json_bound 0 "\"bind\":\"bound\",\"bind_reason\":null,\"claimed\":true,\"node\":\"/dev/u" \
+check list_json_bound 0 "\"bind\":\"bound\",\"bind_reason\":null,\"claimed\":true,\"node\":\"/dev" \
   userpci list --json "$edu"
 check peek 0 "BAR0 ID (0x0000) = 0x010000ed" userpci peek "$edu" ID
 # edu has no reset: what is written stays, as does what is only looked at.

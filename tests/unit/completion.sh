@@ -26,7 +26,8 @@ make -s -C "$root" O="$O" "$O/bin/userpci" >/dev/null 2>&1 || {
 export PATH=$O/bin:$PATH
 
 test_files() {
-  report completion_bash_is_current "$(userpci --completion bash | diff -q - "$files/userpci.bash" ||
+  report completion_bash_is_current "$(userpci --completion bash |
+    diff -q - "$files/userpci.bash" ||
     echo "run 'userpci --completion bash >userspace/tools/completion/userpci.bash'")"
   report completion_zsh_is_current "$(userpci --completion zsh | diff -q - "$files/_userpci" ||
     echo "run 'userpci --completion zsh >userspace/tools/completion/_userpci'")"

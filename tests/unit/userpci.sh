@@ -321,6 +321,35 @@ test_list() {
     [ -s "$work/out" ] || echo 'it says nothing. ')"
 }
 
+# Each key of each object is in the man page; what a capability has in it is its own.
+test_json() {
+  local all=$work/dir/all man=$root/doc/man/userpci.1
+  run list --json && cat "$work/out" >"$all"
+  for command in 'show qemu:e1000e' 'peek qemu:edu ID' 'peek --names qemu:edu' 'dump qemu:edu' \
+    'dump --names --region 0 qemu:edu' 'diff before after' 'watch qemu:edu ID --timeout 10ms' \
+    'irq qemu:edu --count 1 IRQ_RAISE=1' 'top --count 1'; do
+    # shellcheck disable=SC2086  # words
+    run $command --json
+    cat "$work/out" >>"$all"
+  done
+  report userpci_json_keys "$(python3 - "$all" "$man" <<'PYTHON'
+import json, re, sys
+
+def keys(value):
+    if isinstance(value, list):
+        return set().union(*map(keys, value))
+    if not isinstance(value, dict):
+        return set()
+    return set(value).union(*(keys(v) for k, v in value.items() if k != "fields"))
+
+found = set().union(*(keys(json.loads(line)) for line in open(sys.argv[1])))
+documented = set(re.findall(r"\w+", open(sys.argv[2]).read()))
+if len(found) < 50 or found - documented:
+    print(len(found), "keys, not documented:", sorted(found - documented))
+PYTHON
+  )"
+}
+
 # --- The end of things -------------------------------------------------------------------------
 
 test_gone() {
@@ -403,6 +432,7 @@ test_irq
 test_reset
 test_show
 test_list
+test_json
 test_gone
 test_signals
 test_terminal
