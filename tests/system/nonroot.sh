@@ -33,6 +33,9 @@ guest() {
   userpci bind "$edu" >/dev/null || echo "not ok bind"
   check stub_not_allowed 1 "no permission on /dev/userpci/$edu" nobody userpci peek "$edu" ID
   # As the udev rule does it.
+  chgrp 42 "/dev/userpci/$edu" && chmod 660 "/dev/userpci/$edu"
+  check stub_not_in_the_group 1 "or join the group that 'ls -l' shows" \
+    nobody userpci peek "$edu" ID
   chgrp 65534 "/dev/userpci/$edu" && chmod 660 "/dev/userpci/$edu"
   commands stub 4
   check stub_group 0 "IOMMU group: " nobody userpci list -k "$edu"

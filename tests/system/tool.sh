@@ -148,6 +148,12 @@ top=$!
 userpci watch "$edu" ID >/tmp/watch 2>&1 &
 watch=$!
 within grep -q "$edu" /tmp/top
+# Interrupts of other owners meanwhile, until a rate is told.
+rate() {
+  userpci irq "$edu" --kind msi --count 1 --timeout 20 IRQ_RAISE=1 &&
+    grep -q '"rate":\(0\.0*[1-9]\|[1-9]\)' /tmp/top
+}
+check top_rate 0 "" within rate
 within ls "/proc/$watch/fd"
 check unbind_beside 0 "$edu: userpci -> no driver" userpci unbind --force "$edu"
 wait "$watch"

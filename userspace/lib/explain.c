@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <userpci/userpci.h>
@@ -93,9 +94,14 @@ static void explain_busy(const struct failure *f, const char *node)
 			 f->address);
 }
 
+/* A node that is a group's does not take root. */
 static void explain_access(const struct failure *f, const char *node)
 {
-	snprintf(f->text, f->size, "%s: no permission on %s; run as root", f->address, node);
+	struct stat s;
+	bool group = !stat(node, &s) && s.st_gid && (s.st_mode & 060) == 060;
+
+	snprintf(f->text, f->size, "%s: no permission on %s; run as root%s", f->address, node,
+		 group ? ", or join the group that 'ls -l' shows for it" : "");
 }
 
 static void explain_absent(const struct failure *f)

@@ -15,8 +15,10 @@
 #include "terminal.h"
 #include "tools/cmd.h"
 
-#define INTERVAL_US 1000000
-#define KEY_US	    100000 /* the keyboard is looked at so often */
+#define INTERVAL_US    1000000
+#define KEY_US	       100000 /* the keyboard is looked at so often */
+
+#define VECTOR_COLUMNS 27
 
 static const struct option top_options[] = { CMD_OPTION_INTERVAL, CMD_OPTION_COUNT, CMD_OPTION_TEXT,
 					     CMD_OPTION_JSON,	  CMD_OPTION_HELP,  { 0 } };
@@ -234,7 +236,7 @@ static int state_colour(const struct sample *sample)
 static void draw_device(const struct top *top, int row, const struct sample *sample)
 {
 	char owner[RUN_TEXT_SIZE], irq[RUN_TEXT_SIZE], dma[RUN_TEXT_SIZE] = "-";
-	char rate[RUN_TEXT_SIZE] = "-", maps[16] = "-";
+	char rate[RUN_TEXT_SIZE] = "-", maps[16] = "-", line[256];
 
 	if (sample->has_memory) {
 		bytes_text(sample->dma_bytes, dma);
@@ -242,11 +244,12 @@ static void draw_device(const struct top *top, int row, const struct sample *sam
 	}
 	if (has_rates(top))
 		run_short(sample_rate(&top->samples, sample), rate);
-	attron(state_colour(sample));
-	mvprintw(row, 0, "%-12s %-5s %-8s %-20.20s %8s %5s %-9s %9s %14" PRIu64,
+	snprintf(line, sizeof(line), "%-12s %-5s %-8s %-20.20s %8s %5s %-9s %9s %14" PRIu64,
 		 sample->device.address, sample->backend ? sample->backend : "-",
 		 sample_state(sample), owner_text(sample, owner), dma, maps, irq_text(sample, irq),
 		 rate, sample->total);
+	attron(state_colour(sample));
+	mvaddnstr(row, 0, line, COLS);
 	attroff(state_colour(sample));
 }
 
@@ -261,14 +264,14 @@ static int draw_vectors(const struct top *top, int row, const struct sample *sam
 	for (size_t v = 0; v < sample->vectors && row < LINES - 2; v++) {
 		if (!sample->counts[v] && v >= sample->irq_enabled)
 			continue;
-		if (column + 26 > COLS) {
+		if (column + VECTOR_COLUMNS > COLS) {
 			row++;
 			column = 2;
 		}
 		run_short(sample_vector_rate(&top->samples, sample, v), rate);
-		mvprintw(row, column, "%3zu %9s %11" PRIu64, v, has_rates(top) ? rate : "-",
+		mvprintw(row, column, "%4zu: %7s/s %9" PRIu64, v, has_rates(top) ? rate : "-",
 			 sample->counts[v]);
-		column += 26;
+		column += VECTOR_COLUMNS;
 	}
 	return row;
 }
@@ -276,19 +279,24 @@ static int draw_vectors(const struct top *top, int row, const struct sample *sam
 static void draw(const struct top *top)
 {
 	const struct samples *samples = &top->samples;
+	char head[128];
 	int row = 2;
+	size_t i;
 
 	erase();
 	mvprintw(0, 0, "userpci top: %zu device%s, %.0f s. q ends.", samples->count,
 		 samples->count == 1 ? "" : "s", (double)(samples->time_us - top->begin_us) / 1e6);
 	attron(A_BOLD);
-	mvprintw(row, 0, "%-12s %-5s %-8s %-20s %8s %5s %-9s %9s %14s", "ADDRESS", "BY", "STATE",
-		 "OWNER", "DMA", "MAPS", "IRQ", "IRQ/S", "IRQS");
+	snprintf(head, sizeof(head), "%-12s %-5s %-8s %-20s %8s %5s %-9s %9s %14s", "ADDRESS", "BY",
+		 "STATE", "OWNER", "DMA", "MAPS", "IRQ", "IRQ/S", "IRQS");
+	mvaddnstr(row, 0, head, COLS);
 	attroff(A_BOLD);
-	for (size_t i = 0; i < samples->count && row < LINES - 2; i++) {
+	for (i = 0; i < samples->count && row < LINES - 2; i++) {
 		draw_device(top, ++row, &samples->samples[i]);
 		row = draw_vectors(top, row, &samples->samples[i]);
 	}
+	if (i < samples->count)
+		mvprintw(row + 1, 0, "%zu more: make the window larger", samples->count - i);
 	if (!samples->count)
 		mvprintw(row + 1, 0, "No device is bound to userpci, vfio-pci or uio_pci_generic.");
 	refresh();
