@@ -190,6 +190,25 @@ uint64_t userpci_region_read(const struct userpci_region *region, uint64_t offse
 void userpci_region_write(const struct userpci_region *region, uint64_t offset, unsigned int width,
 			  uint64_t value);
 
+/**
+ * userpci_region_read_block - copies memory of the device: a frame buffer, its packet or message
+ * memory.
+ * userpci_region_write_block - the same to the device.
+ * @offset: bytes; any.
+ * @data: receives the bytes, or has them, in the order of the device's memory.
+ * @size: bytes; any.
+ *
+ * In ascending order, in accesses as wide as they are aligned, or, where a region has no va, in
+ * larger ones: never for registers where each access has an effect. A write-combining map may hold
+ * the end back until userpci_wc_flush().
+ *
+ * -ERANGE: not inside the region; -EINVAL: I/O space, which is no memory, or @region is not mapped.
+ */
+int userpci_region_read_block(const struct userpci_region *region, uint64_t offset, void *data,
+			      size_t size);
+int userpci_region_write_block(const struct userpci_region *region, uint64_t offset,
+			       const void *data, size_t size);
+
 /* ---- DMA memory ---- */
 
 /* A piece of a buffer: its bytes from @offset on are consecutive for the device, too. */

@@ -291,6 +291,24 @@ static int qtest_region_write(const struct userpci_region *region, uint64_t offs
 	return err;
 }
 
+static int qtest_region_read_block(const struct userpci_region *region, uint64_t offset, void *data,
+				   size_t size)
+{
+	const struct qtest_state *s = state_of(region->device);
+
+	return userpci_qtest_read_block(s->qtest, s->function.bars[region->index].address + offset,
+					data, size);
+}
+
+static int qtest_region_write_block(const struct userpci_region *region, uint64_t offset,
+				    const void *data, size_t size)
+{
+	const struct qtest_state *s = state_of(region->device);
+
+	return userpci_qtest_write_block(s->qtest, s->function.bars[region->index].address + offset,
+					 data, size);
+}
+
 /* A conventional function has 256 bytes. */
 static int check_config(const struct qtest_state *s, unsigned int offset)
 {
@@ -932,6 +950,8 @@ const struct userpci_backend userpci_backend_qtest = {
 	.region_map = qtest_region_map,
 	.region_read = qtest_region_read,
 	.region_write = qtest_region_write,
+	.region_read_block = qtest_region_read_block,
+	.region_write_block = qtest_region_write_block,
 	.config_read = qtest_config_read,
 	.config_write = qtest_config_write,
 	.dma_alloc = qtest_dma_alloc,

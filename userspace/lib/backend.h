@@ -26,6 +26,11 @@ struct userpci_backend {
 			   uint64_t *value);
 	int (*region_write)(const struct userpci_region *region, uint64_t offset,
 			    unsigned int width, uint64_t value);
+	/* Memory of the device, of a region without a va. NULL: by the two above. */
+	int (*region_read_block)(const struct userpci_region *region, uint64_t offset, void *data,
+				 size_t size);
+	int (*region_write_block)(const struct userpci_region *region, uint64_t offset,
+				  const void *data, size_t size);
 	/* The layer above has unmapped its va. NULL: nothing is to be done. */
 	void (*region_unmap)(const struct userpci_region *region);
 	/* Of a region with a va: 1 or 0. */

@@ -25,6 +25,7 @@
 #define BIOS_BYTES  (64u << 10)
 #define ANSWER_S    30 /* a loaded machine may need long; an idle one 40 ms to start, 15 us later */
 #define END_MS	    1000 /* for QEMU to be gone */
+#define BLOCK	    1024 /* bytes of memory a line, in hex; the buffer for replies has them twice */
 #define MOST_UNREAD 100	 /* a socket takes some 270 replies: each counts as a kilobyte nearly */
 
 static _Thread_local char message[256];
@@ -368,6 +369,16 @@ uint64_t userpci_qtest_read(struct userpci_qtest *q, enum userpci_space space, u
 	return value;
 }
 
+/* Sends a line whose reply may come later. */
+static void tell(struct userpci_qtest *q, const char *text, size_t size)
+{
+	lock(q);
+	send_line(q, text, size);
+	if (!q->dead && ++q->unread > MOST_UNREAD)
+		catch_up(q);
+	unlock(q);
+}
+
 void userpci_qtest_write(struct userpci_qtest *q, enum userpci_space space, uint64_t address,
 			 unsigned int width, uint64_t value)
 {
@@ -375,11 +386,65 @@ void userpci_qtest_write(struct userpci_qtest *q, enum userpci_space space, uint
 	int n = snprintf(text, sizeof(text), "%s 0x%" PRIx64 " 0x%" PRIx64 "\n",
 			 verb(space, true, width), address, value & ones(width));
 
+	tell(q, text, n);
+}
+
+static int hex(char c)
+{
+	return c >= 'a' ? c - 'a' + 10 : c - '0';
+}
+
+/* A piece; 0, or -1: the reply is not that. */
+static int read_piece(struct userpci_qtest *q, uint64_t address, uint8_t *data, size_t size)
+{
+	char text[64];
+	int n = snprintf(text, sizeof(text), "read 0x%" PRIx64 " 0x%zx\n", address, size);
+	const char *reply;
+	size_t i;
+
 	lock(q);
-	send_line(q, text, n);
-	if (!q->dead && ++q->unread > MOST_UNREAD)
-		catch_up(q);
+	reply = ask(q, text, n);
+	if (reply && strlen(reply) == 5 + 2 * size) /* "OK 0x..." */
+		for (i = 0; i < size; i++)
+			data[i] = (uint8_t)(hex(reply[5 + 2 * i]) << 4 | hex(reply[6 + 2 * i]));
+	else
+		reply = NULL;
 	unlock(q);
+	return reply ? 0 : -1;
+}
+
+int userpci_qtest_read_block(struct userpci_qtest *q, uint64_t address, void *data, size_t size)
+{
+	uint8_t *to = data;
+	size_t n;
+
+	for (; size; address += n, to += n, size -= n) {
+		n = size < BLOCK ? size : BLOCK;
+		if (read_piece(q, address, to, n))
+			return -ENODEV;
+	}
+	return 0;
+}
+
+int userpci_qtest_write_block(struct userpci_qtest *q, uint64_t address, const void *data,
+			      size_t size)
+{
+	static const char digits[] = "0123456789abcdef";
+	char text[64 + 2 * BLOCK], *to;
+	const uint8_t *from = data;
+	size_t n, i;
+
+	for (; size; address += n, from += n, size -= n) {
+		n = size < BLOCK ? size : BLOCK;
+		to = text + snprintf(text, 64, "write 0x%" PRIx64 " 0x%zx 0x", address, n);
+		for (i = 0; i < n; i++) {
+			*to++ = digits[from[i] >> 4];
+			*to++ = digits[from[i] & 15];
+		}
+		*to++ = '\n';
+		tell(q, text, to - text);
+	}
+	return userpci_qtest_check(q);
 }
 
 int userpci_qtest_check(struct userpci_qtest *q)

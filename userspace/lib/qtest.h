@@ -89,6 +89,12 @@ uint64_t userpci_qtest_read(struct userpci_qtest *qtest, enum userpci_space spac
 void userpci_qtest_write(struct userpci_qtest *qtest, enum userpci_space space, uint64_t address,
 			 unsigned int width, uint64_t value);
 
+/* Many bytes of memory at once, in order with the accesses. -ENODEV: QEMU has ended. */
+int userpci_qtest_read_block(struct userpci_qtest *qtest, uint64_t address, void *data,
+			     size_t size);
+int userpci_qtest_write_block(struct userpci_qtest *qtest, uint64_t address, const void *data,
+			      size_t size);
+
 /*
  * Notes a new descriptor (or what failed, with errno), in a place that is neither one of QEMU's nor
  * a standard stream's: where the caller has closed those, what he then prints would go there.

@@ -119,24 +119,94 @@ int userpci_mapped_write(const struct userpci_region *region, uint64_t offset, u
 	return 0;
 }
 
+static int read_word(const struct userpci_region *region, uint64_t offset, unsigned int width,
+		     uint64_t *value)
+{
+	return region->va ? userpci_mapped_read(region, offset, width, value)
+			  : region->device->backend->region_read(region, offset, width, value);
+}
+
+static int write_word(const struct userpci_region *region, uint64_t offset, unsigned int width,
+		      uint64_t value)
+{
+	return region->va ? userpci_mapped_write(region, offset, width, value)
+			  : region->device->backend->region_write(region, offset, width, value);
+}
+
 uint64_t userpci_region_read(const struct userpci_region *region, uint64_t offset,
 			     unsigned int width)
 {
 	uint64_t value;
-	int err;
 
-	if (!region->device)
+	if (!region->device || read_word(region, offset, width, &value))
 		return UINT64_MAX;
-	err = region->va ? userpci_mapped_read(region, offset, width, &value)
-			 : region->device->backend->region_read(region, offset, width, &value);
-	return err ? UINT64_MAX : value;
+	return value;
 }
 
 void userpci_region_write(const struct userpci_region *region, uint64_t offset, unsigned int width,
 			  uint64_t value)
 {
-	if (region->device && region->va)
-		(void)userpci_mapped_write(region, offset, width, value);
-	else if (region->device)
-		(void)region->device->backend->region_write(region, offset, width, value);
+	if (region->device)
+		(void)write_word(region, offset, width, value);
+}
+
+/* --- Blocks of memory --- */
+
+static int check_block(const struct userpci_region *region, uint64_t offset, size_t size)
+{
+	if ((!region->va && !region->device) || region->flags & USERPCI_REGION_IO)
+		return -EINVAL;
+	return offset > region->size || size > region->size - offset ? -ERANGE : 0;
+}
+
+/* How wide an access at @offset can be that @size bytes fill. */
+static unsigned int widest(uint64_t offset, size_t size)
+{
+	unsigned int width = 8;
+
+	while (offset % width || width > size)
+		width /= 2;
+	return width;
+}
+
+int userpci_region_read_block(const struct userpci_region *region, uint64_t offset, void *data,
+			      size_t size)
+{
+	int err = check_block(region, offset, size);
+	unsigned int width;
+	uint64_t value;
+	char *to = data;
+
+	if (!err && !region->va && region->device->backend->region_read_block)
+		return region->device->backend->region_read_block(region, offset, data, size);
+	for (; !err && size; offset += width, to += width, size -= width) {
+		le64_t bytes;
+
+		width = widest(offset, size);
+		err = read_word(region, offset, width, &value);
+		if (err)
+			break;
+		bytes = userpci_cpu_to_le64(value);
+		memcpy(to, &bytes, width);
+	}
+	return err;
+}
+
+int userpci_region_write_block(const struct userpci_region *region, uint64_t offset,
+			       const void *data, size_t size)
+{
+	int err = check_block(region, offset, size);
+	const char *from = data;
+	unsigned int width;
+
+	if (!err && !region->va && region->device->backend->region_write_block)
+		return region->device->backend->region_write_block(region, offset, data, size);
+	for (; !err && size; offset += width, from += width, size -= width) {
+		le64_t bytes = 0;
+
+		width = widest(offset, size);
+		memcpy(&bytes, from, width);
+		err = write_word(region, offset, width, userpci_le64_to_cpu(bytes));
+	}
+	return err;
 }
