@@ -41,6 +41,7 @@ UNIC_SRC := $(addprefix userspace/tools/,unic.c cmd-echo.c cmd-info.c echo.c uni
 	cmd-cap.c cmd-replay.c cmd-tap.c pcapng.c cmd-nics.c cmd-stats.c cmd-gen.c gen.c \
 	cmd-recv.c track.c cmd-fwd.c run.c json.c)
 EDU_SRC := userspace/examples/edu.c
+BOCHS_SRC := $(addprefix userspace/examples/,bochs-display.c picture.c)
 HTTP_SRC := $(addprefix userspace/examples/,http.c lwip-netif.c)
 UNIT_SRC := $(wildcard tests/unit/*.c)
 UAPI_SRC := $(wildcard tests/uapi/*.c)
@@ -57,7 +58,7 @@ obj = $(patsubst %.c,$(O)/obj/%.o,$(1))
 LIBUSERPCI := $(O)/lib/libuserpci.a
 LIBUNIC := $(O)/lib/libunic.a
 SHARED := $(O)/lib/libuserpci.so $(O)/lib/libunic.so
-TOOLS := $(addprefix $(O)/bin/,userpci unic edu http)
+TOOLS := $(addprefix $(O)/bin/,userpci unic edu bochs-display http)
 SUITE := $(O)/tests/suite/suite
 FUZZ := $(O)/tests/fuzz/fuzz
 UNIT := $(patsubst tests/%.c,$(O)/tests/%,$(UNIT_SRC))
@@ -138,6 +139,8 @@ $(O)/bin/userpci: LIBS := -lpci -lncurses
 $(O)/bin/unic: $(call obj,$(UNIC_SRC)) $(LIBUNIC) $(LIBUSERPCI)
 $(O)/bin/unic: LIBS := -lncurses -lpcap -pthread
 $(O)/bin/edu: $(call obj,$(EDU_SRC)) $(LIBUSERPCI)
+$(O)/bin/bochs-display: $(call obj,$(BOCHS_SRC)) $(LIBUSERPCI)
+$(O)/bin/bochs-display: LIBS := -lm
 $(O)/bin/http: $(call obj,$(HTTP_SRC)) $(LIBUNIC) $(LIBUSERPCI)
 $(O)/bin/http: LIBS := -llwip
 $(call obj,$(HTTP_SRC)): CPPFLAGS_ALL += -isystem /usr/include/lwip
