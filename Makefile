@@ -245,6 +245,10 @@ $(FUZZ): $(call obj,$(FUZZ_SRC)) $(LIBUNIC)
 
 units: $(UNIT) $(SUITE) $(O)/bin/edu $(O)/bin/unic
 
+# Where Debian's Python looks for modules.
+pythondir = $(prefix)/lib/python3$(if $(filter /usr,$(prefix)),,$(shell \
+	python3 -c 'import sys; print(".%d" % sys.version_info[1])'))/dist-packages
+
 install: lib tools
 	install -d $(DESTDIR)$(prefix)/bin $(DESTDIR)$(prefix)/lib/pkgconfig
 	install -d $(DESTDIR)$(prefix)/include/userpci $(DESTDIR)$(prefix)/include/unic
@@ -258,6 +262,9 @@ install: lib tools
 	install -m 644 include/unic/*.h $(DESTDIR)$(prefix)/include/unic
 	install -m 644 doc/man/*.1 $(DESTDIR)$(prefix)/share/man/man1
 	install -m 644 doc/man/*.4 $(DESTDIR)$(prefix)/share/man/man4
+	install -d $(DESTDIR)$(pythondir)/userpci
+	install -m 644 userspace/python/userpci/*.py userspace/python/userpci/py.typed \
+		$(DESTDIR)$(pythondir)/userpci
 	install -m 644 scripts/60-userpci.rules $(DESTDIR)$(prefix)/lib/udev/rules.d
 	install -D -m 644 userspace/tools/completion/userpci.bash $(DESTDIR)$(bashdir)/userpci
 	install -D -m 644 userspace/tools/completion/_userpci $(DESTDIR)$(zshdir)/_userpci

@@ -17,7 +17,7 @@ cpus=$(nproc)
 # The clean tree
 #
 
-mkdir -p "$clean"/{include/userpci,userspace/{lib,drivers/demo},kernel,doc/man,scripts}
+mkdir -p "$clean"/{include/userpci,userspace/{lib,drivers/demo,python/demo},kernel,doc/man,scripts}
 cp -r scripts/{check,style,includes,headers-alone,links,cppcheck.*} "$clean/scripts/"
 cp .clang-format "$clean/"
 
@@ -87,6 +87,12 @@ cat >"$clean/Makefile" <<'END'
 # SPDX-License-Identifier: MIT
 module:
 	@:
+END
+
+cat >"$clean/userspace/python/demo/__init__.py" <<'END'
+# SPDX-License-Identifier: MIT
+def demo(word: int) -> int:
+    return word
 END
 
 cat >"$clean/scripts/demo" <<'END'
@@ -168,6 +174,7 @@ verdict every-check-ran "$reason"
 lib=userspace/lib/demo.c
 driver=userspace/drivers/demo/demo.c
 header=include/userpci/demo.h
+python=userspace/python/demo/__init__.py
 long=$(printf 'value++;\\n\\t%.0s' {1..60})
 
 breaks format clang-format "should be clang-formatted" $lib 's/= word/=word/'
@@ -205,6 +212,8 @@ breaks sparse-error sparse "error: " $lib 's/= word.*;/= word +;/'
 breaks module-warning module "warning: cast" Makefile 's/@:/@echo "demo.c:1:1: warning: cast"/'
 breaks module-broken module "Error 1" Makefile 's/@:/@false/'
 breaks leak cppcheck "memleak" $lib 's/free(text);/text[0] = 0;/'
+breaks python-type mypy "Incompatible return value" $python 's/-> int/-> str/'
+breaks python-untyped mypy "missing a type annotation" $python 's/(word: int)/(word)/'
 breaks shell shellcheck SC2086 scripts/demo 's/"\$1"/$1/'
 breaks shell-busybox shellcheck SC2086 scripts/init 's/"\$1"/$1/'
 breaks man-macro man BOGUS doc/man/demo.1 '$a .BOGUS x'
