@@ -70,7 +70,7 @@ CONFORMANCE := $(O)/tests/conformance/conformance $(O)/tests/conformance/conform
 .PHONY: conformance
 .PHONY: all help lib tools module demo test test-debug test-kernels test-long quick check tests
 .PHONY: install clean
-.PHONY: sanitized units fuzz fuzzers
+.PHONY: sanitized units fuzz fuzzers docs
 all: lib tools module
 
 help:
@@ -84,6 +84,7 @@ help:
 	@echo 'make conformance what userpci, UIO, VFIO and sysfs allow, as a table'
 	@echo 'make quick      the tests that need no guest, under ASan and UBSan, in seconds'
 	@echo 'make check      layout, style, static analysis'
+	@echo 'make docs       the pages and manual pages as HTML, into $(O)/doc'
 	@echo 'make lib, tools, module'
 	@echo 'make install    to $$(DESTDIR)$$(prefix), without the module'
 	@echo 'make clean'
@@ -211,6 +212,11 @@ test-long:
 	$(Q)qemu/emulator 10 >/dev/null || true
 	$(Q)$(MAKE) --no-print-directory lib tools tests module KERNEL=6.1
 	$(Q)O='$(abspath $(O))' tests/run nic_long
+
+docs: $(if $(wildcard scripts/man3),man)
+	$(Q)scripts/setup docs
+	$(Q)scripts/docs html '$(abspath $(O))/doc' $(wildcard $(O)/man3)
+	@echo '$(O)/doc/index.html'
 
 check:
 	$(Q)scripts/setup build guest check

@@ -5,7 +5,7 @@
 . "$(dirname "$0")/lib.bash"
 
 # shellcheck disable=SC2016  # the backquotes are the README's
-sed -n '/^```c$/,/^```$/p' README.md | sed '1d;$d' >/tmp/my.c
+sed -n '/^```c my.c$/,/^```$/p' README.md | sed '1d;$d' >/tmp/my.c
 check readme_compiles 0 "" cc -Wall -Wextra -Werror -Iinclude -o /tmp/my /tmp/my.c \
   "$O/lib/libuserpci.a"
 check readme_length 0 "" test "$(wc -l </tmp/my.c)" -le 32

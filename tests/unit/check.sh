@@ -18,7 +18,7 @@ cpus=$(nproc)
 #
 
 mkdir -p "$clean"/{include/userpci,userspace/{lib,drivers/demo,python/demo},kernel,doc/man,scripts}
-cp -r scripts/{check,style,includes,headers-alone,links,cppcheck.*} "$clean/scripts/"
+cp -r scripts/{check,style,includes,headers-alone,links,docs,cppcheck.*} "$clean/scripts/"
 cp .clang-format "$clean/"
 
 cat >"$clean/include/userpci/demo.h" <<'END'
@@ -118,7 +118,14 @@ cat >"$clean/README.md" <<'END'
 # The demo
 
 [The library](userspace/lib/demo.c), [above](#the-demo), `scripts/demo --all`.
+
+```sh run
+scripts/demo
+```
+
+Next: [Contributing](CONTRIBUTING.md)
 END
+echo '# Contributing' >"$clean/CONTRIBUTING.md"
 
 #
 # Running cases
@@ -220,6 +227,10 @@ breaks man-macro man BOGUS doc/man/demo.1 '$a .BOGUS x'
 breaks dead-link links "dead link: gone.md" README.md '3s|userspace/lib/demo.c|gone.md|'
 breaks dead-heading links "no such heading" README.md '3s|#the-demo|#the-end|'
 breaks dead-path links 'no such path: `scripts/gone`' README.md '3s|scripts/demo|scripts/gone|'
+breaks fence docs "'sh' is no fence" README.md '/^```sh/s/ run//'
+breaks fence-of-no-test docs "no tests/gone" README.md '/^```sh/s|run|by tests/gone|'
+breaks no-next-page docs "no page leads here" README.md '/^Next/d'
+breaks page-circle docs "leads back" CONTRIBUTING.md '$a Next: [The demo](README.md)'
 wait
 
 # What the compiler exported counts too, where there is a build.
@@ -237,7 +248,7 @@ verdict last-newline "$(said "no newline" style $? "$output")"
 
 # A check without files, and one without its tool, fail.
 tree=$tmp/empty
-cp -r "$clean" "$tree" && rm "$tree/README.md"
+cp -r "$clean" "$tree" && rm "$tree"/*.md
 output=$("$tree/scripts/check" links 2>&1)
 verdict no-files "$(said "found no file" links $? "$output")"
 

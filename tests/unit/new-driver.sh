@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: MIT
 #
 # doc/new-driver.md cannot rot: each listing is a piece of the source that its fence names, to the
-# letter ("..." divides pieces); "sh run" is run, and each line of a "text" after it must be in what
-# that printed. One line a section: `ok NAME` or `not ok NAME: WHY`.
+# letter ("..." divides pieces); "sh run" is run, in a tree where asan/ is the sanitized build, and
+# each line of a "text" after it must be in what that printed. One line a section: `ok NAME` or
+# `not ok NAME: WHY`.
 set -uo pipefail
 
 root=$(cd "$(dirname "$(readlink -f "$0")")/../.." && pwd)
@@ -17,6 +18,8 @@ for entry in "$root"/*; do
   [ "$(basename "$entry")" = build ] || ln -s "$entry" "$work/"
 done
 ln -s "$O" "$work/build"
+ln -s "$O/sanitized" "$work/asan"
+make -s -C "$root" O="$O" sanitized >"$work/make" 2>&1
 cd "$work" || exit 1
 mkdir listings
 
@@ -81,14 +84,13 @@ for listing in listings/*-*; do
     runs=$((runs + 1))
     # What `make` builds is there already.
     sed '/^make /d' "$listing" >commands
-    timeout 100 bash -e commands >said 2>&1 || why+="$listing: exit status $?: $(tail -n 1 said). "
+    timeout 200 bash -e commands >said 2>&1 || why+="$listing: exit status $?: $(tail -n 1 said). "
     ;;
   *-text)
     while IFS= read -r line; do
       [ "$runs" = 0 ] || grep -qF -- "$line" said || why+="no '$line' was printed. "
     done <"$listing"
     ;;
-  *-sh) ;;
   *) why+="$listing: what is that? " ;;
   esac
 done

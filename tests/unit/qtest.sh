@@ -154,7 +154,7 @@ test_no_files() {
 # The driver of the README.
 test_readme() {
   # shellcheck disable=SC2016  # the backquotes are the README's
-  sed -n '/^```c$/,/^```$/p' "$root/README.md" | sed '1d;$d' >"$work/my.c"
+  sed -n '/^```c my.c$/,/^```$/p' "$root/README.md" | sed '1d;$d' >"$work/my.c"
   run "${CC:-gcc}" -Wall -Wextra -Werror -I"$root/include" -o "$work/my" "$work/my.c" \
     "$O/lib/libuserpci.a"
   report readme_compiles "$(want_status 0)"

@@ -6,7 +6,7 @@
 # `not ok NAME: WHY` a section that has commands.
 #
 # A listing's fence says where it belongs: "c mine.c" is the file, "c above run()" and "c end of
-# run()" go into it; "sh" is run; each line of a "text" after that must be in what was printed.
+# run()" go into it; "sh run" is run; each line of a "text" after that must be in what was printed.
 set -uo pipefail
 
 root=$(cd "$(dirname "$(readlink -f "$0")")/../.." && pwd)
@@ -80,7 +80,7 @@ for listing in listings/*-*; do
   *-c-mine.c) cp "$listing" mine.c ;;
   *-c-above-run-) type_in "$listing" "static int run(struct edu *edu)" || why+="no place. " ;;
   *-c-end-of-run-) type_in "$listing" "	return 0;" || why+="no place. " ;;
-  *-sh) timeout 300 bash -e "$listing" >said 2>&1 || why+="$listing: exit status $?. " ;;
+  *-sh-run) timeout 300 bash -e "$listing" >said 2>&1 || why+="$listing: exit status $?. " ;;
   *-text)
     while IFS= read -r line; do
       grep -qF -- "$line" said || why+="no '$line'. "
@@ -91,7 +91,7 @@ for listing in listings/*-*; do
   ! grep -q 'warning:' said 2>/dev/null || why+="the compiler warns. "
 done
 finish_section
-listings=(listings/*-sh)
+listings=(listings/*-sh-run)
 if [ ${#listings[@]} -lt 9 ]; then
   echo "not ok tonight: there are only ${#listings[@]} listings that are run"
   failed=1
