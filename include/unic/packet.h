@@ -47,6 +47,12 @@ extern "C" {
 	(UNIC_PACKET_CHAINED | UNIC_PACKET_VLAN | UNIC_TX_IP | UNIC_TX_TCP | UNIC_TX_UDP | \
 	 UNIC_TX_TSO)
 
+/* Members without a name, and an array without a size, are C's; every C++ compiler has them. */
+#ifdef __cplusplus
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wpedantic"
+#endif
+
 struct unic_packet {
 	union {
 		struct unic_pool *pool;
@@ -84,6 +90,10 @@ struct unic_pool {
 	struct unic_depot *depot;
 	struct unic_packet *free[]; /* with room for all of the depot's */
 };
+
+#ifdef __cplusplus
+#pragma GCC diagnostic pop
+#endif
 
 /* The first byte of the frame. */
 static inline uint8_t *unic_packet_data(struct unic_packet *packet)

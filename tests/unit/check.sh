@@ -211,6 +211,7 @@ breaks header-upward includes "includes unic/unic.h" $header '5i #include <unic/
 
 breaks header-alone headers-alone "alone with gcc" $header '/stdint/d'
 breaks header-cplusplus headers-alone "alone with g++" $header 's/le32_t word)/le32_t class)/'
+breaks header-pedantic headers-alone "with clang++" $header '/^int/i struct x {int n, list[];};'
 breaks header-guard headers-alone redefinition $header '/^#ifndef/s/n.*/ 1/;/^int/i struct x {};'
 
 breaks byte-order sparse "restricted le32_t" $lib 's/= word.*;/= word;/'
