@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: MIT
 # make help says what there is. Everything is built into O (build/); V=1 shows the commands.
 
-VERSION := 0.1.0
+# Of everything: <userpci/userpci.h> has it. SOVERSION is what programs that are built must find.
+VERSION := $(shell awk '/^.define USERPCI_VERSION_/ { v = v s $$3; s = "." } END { print v }' \
+	include/userpci/userpci.h)
 SOVERSION := 0
 O ?= build
 prefix ?= /usr/local
+libdir ?= $(prefix)/lib
 bashdir ?= $(prefix)/share/bash-completion/completions
 zshdir ?= $(prefix)/share/zsh/site-functions
 CC ?= gcc
@@ -69,8 +72,8 @@ CONFORMANCE := $(O)/tests/conformance/conformance $(O)/tests/conformance/conform
 
 .PHONY: conformance
 .PHONY: all help lib tools module demo test test-debug test-kernels test-long quick check tests
-.PHONY: install clean
-.PHONY: sanitized units fuzz fuzzers docs
+.PHONY: docs man install install-dkms deb clean
+.PHONY: sanitized units fuzz fuzzers
 all: lib tools module
 
 help:
@@ -86,7 +89,9 @@ help:
 	@echo 'make check      layout, style, static analysis'
 	@echo 'make docs       the pages and manual pages as HTML, into $(O)/doc'
 	@echo 'make lib, tools, module'
-	@echo 'make install    to $$(DESTDIR)$$(prefix), without the module'
+	@echo 'make install    to $$(DESTDIR)$$(prefix), without the module; libdir=DIR for the libraries'
+	@echo 'make install-dkms the module, for DKMS to build for each kernel'
+	@echo 'make deb        Debian packages, into $(O)/deb'
 	@echo 'make clean'
 	@echo
 	@echo 'O=DIR           builds into DIR'
@@ -133,7 +138,8 @@ comma := ,
 .PHONY: $(PC)
 $(PC): $(O)/lib/pkgconfig/%.pc: scripts/%.pc.in
 	@mkdir -p $(@D)
-	$(Q)sed -e 's|@prefix@|$(prefix)|' -e 's|@version@|$(VERSION)|' $< > $@
+	$(Q)sed -e 's|@prefix@|$(prefix)|' -e 's|@version@|$(VERSION)|' \
+		-e 's|@libdir@|$(patsubst $(prefix)/%,$${prefix}/%,$(libdir))|' $< > $@
 
 $(O)/bin/userpci: $(call obj,$(USERPCI_SRC)) $(LIBUNIC) $(LIBUSERPCI)
 $(O)/bin/userpci: LIBS := -lpci -lncurses
@@ -255,25 +261,48 @@ units: $(UNIT) $(SUITE) $(O)/bin/edu $(O)/bin/unic
 pythondir = $(prefix)/lib/python3$(if $(filter /usr,$(prefix)),,$(shell \
 	python3 -c 'import sys; print(".%d" % sys.version_info[1])'))/dist-packages
 
-install: lib tools
-	install -d $(DESTDIR)$(prefix)/bin $(DESTDIR)$(prefix)/lib/pkgconfig
-	install -d $(DESTDIR)$(prefix)/include/userpci $(DESTDIR)$(prefix)/include/unic
-	install -d $(DESTDIR)$(prefix)/share/man/man1 $(DESTDIR)$(prefix)/share/man/man4
-	install -d $(DESTDIR)$(prefix)/lib/udev/rules.d
-	install -m 755 $(O)/bin/userpci $(O)/bin/unic $(DESTDIR)$(prefix)/bin
-	install -m 644 $(LIBUSERPCI) $(LIBUNIC) $(DESTDIR)$(prefix)/lib
-	cp -d $(O)/lib/*.so $(O)/lib/*.so.* $(DESTDIR)$(prefix)/lib
-	install -m 644 $(O)/lib/pkgconfig/*.pc $(DESTDIR)$(prefix)/lib/pkgconfig
-	install -m 644 include/userpci/*.h $(DESTDIR)$(prefix)/include/userpci
-	install -m 644 include/unic/*.h $(DESTDIR)$(prefix)/include/unic
-	install -m 644 doc/man/*.1 $(DESTDIR)$(prefix)/share/man/man1
-	install -m 644 doc/man/*.4 $(DESTDIR)$(prefix)/share/man/man4
+# Section 3 comes from the headers.
+man: $(O)/man3/libuserpci.3
+$(O)/man3/libuserpci.3: scripts/man3 $(wildcard include/*/*.h)
+	$(say) MAN $(@D)
+	$(Q)scripts/man3 $(@D) $(VERSION)
+
+destination = $(DESTDIR)$(prefix)
+install: lib man $(O)/bin/userpci $(O)/bin/unic
+	install -d $(destination)/bin $(destination)/sbin $(destination)/lib/udev/rules.d
+	install -d $(DESTDIR)$(libdir)/pkgconfig $(addprefix $(destination)/share/man/man,1 3 4 7 8)
+	install -d $(destination)/include/userpci $(destination)/include/unic
+	install -m 755 $(O)/bin/userpci $(O)/bin/unic $(destination)/bin
+	install -m 755 scripts/userpci-sign $(destination)/sbin
+	install -m 644 $(LIBUSERPCI) $(LIBUNIC) $(DESTDIR)$(libdir)
+	cp -d $(SHARED) $(SHARED:=.$(SOVERSION)) $(SHARED:=.$(VERSION)) $(DESTDIR)$(libdir)
+	install -m 644 $(PC) $(DESTDIR)$(libdir)/pkgconfig
+	install -m 644 include/userpci/*.h $(destination)/include/userpci
+	install -m 644 include/unic/*.h $(destination)/include/unic
+	for section in 1 4 7 8; do install -m 644 doc/man/*.$$section \
+		$(destination)/share/man/man$$section || exit; done
+	cp -dR --no-preserve=mode,ownership $(O)/man3/. $(destination)/share/man/man3
+	install -m 644 scripts/60-userpci.rules $(destination)/lib/udev/rules.d
 	install -d $(DESTDIR)$(pythondir)/userpci
 	install -m 644 userspace/python/userpci/*.py userspace/python/userpci/py.typed \
 		$(DESTDIR)$(pythondir)/userpci
-	install -m 644 scripts/60-userpci.rules $(DESTDIR)$(prefix)/lib/udev/rules.d
 	install -D -m 644 userspace/tools/completion/userpci.bash $(DESTDIR)$(bashdir)/userpci
 	install -D -m 644 userspace/tools/completion/_userpci $(DESTDIR)$(zshdir)/_userpci
+	[ -n '$(DESTDIR)' ] || [ "$$(id -u)" != 0 ] || ldconfig
+
+# DKMS looks nowhere else. Without DESTDIR the module is built and installed for this kernel, too.
+dkms_source = $(DESTDIR)/usr/src/userpci-$(VERSION)
+install-dkms:
+	install -d $(dkms_source)/include/userpci $(destination)/lib/modules-load.d
+	install -m 644 kernel/*.[ch] kernel/Kbuild $(dkms_source)
+	install -m 644 include/userpci/uapi.h $(dkms_source)/include/userpci
+	sed 's/#MODULE_VERSION#/$(VERSION)/' kernel/dkms.conf >$(dkms_source)/dkms.conf
+	install -m 644 scripts/modules-load.conf $(destination)/lib/modules-load.d/userpci.conf
+	[ -n '$(DESTDIR)' ] || dkms install --force userpci/$(VERSION)
+
+deb:
+	$(Q)scripts/setup deb
+	$(Q)scripts/deb '$(abspath $(O))/deb' $(VERSION)
 
 clean:
 	rm -rf '$(O)'

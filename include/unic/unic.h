@@ -35,6 +35,8 @@ extern "C" {
 
 struct unic_port;
 
+/* ---- Ports ---- */
+
 /* What the device does for the application, if it can. */
 #define UNIC_OFFLOAD_RX_CHECKSUM (1u << 0) /* sets UNIC_RX_IP_*, UNIC_RX_L4_* */
 #define UNIC_OFFLOAD_TX_CHECKSUM (1u << 1) /* serves UNIC_TX_IP, _TCP, _UDP */
@@ -95,6 +97,8 @@ const char *unic_explain(const char *address, int error, char *text, size_t size
  */
 int unic_start(struct unic_port *port);
 int unic_stop(struct unic_port *port);
+
+/* ---- Frames ---- */
 
 /**
  * unic_rx_burst - takes received frames.
@@ -171,6 +175,8 @@ uint32_t unic_packets_free(const struct unic_port *port);
 /* Whether packets of one can be sent by the other, as they are. */
 int unic_shares(const struct unic_port *port, const struct unic_port *other);
 
+/* ---- Link and addresses ---- */
+
 struct unic_link {
 	uint8_t up;
 	uint8_t full_duplex;
@@ -207,6 +213,8 @@ int unic_mac_set(struct unic_port *port, const uint8_t mac[UNIC_MAC_SIZE]);
  * -EINVAL: not a multicast address; -ENOSPC: more than UNIC_MULTICAST_MAX.
  */
 int unic_multicast_set(struct unic_port *port, const uint8_t *macs, unsigned int count);
+
+/* ---- Statistics ---- */
 
 /* Since unic_open(), over all queues. */
 struct unic_stats {

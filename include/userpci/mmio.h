@@ -21,6 +21,7 @@ extern "C" {
  * Descriptors and other memory that a device reads are declared with these types: sparse then finds
  * an access that forgets to convert.
  */
+
 #ifdef __CHECKER__
 #define USERPCI_BITWISE __attribute__((bitwise))
 #define USERPCI_FORCE	__attribute__((force))

@@ -272,6 +272,7 @@ struct userpci_dma_options {
  * USERPCI_DMA_PINNED: the caller's own memory at @address, held in place until it is freed. @va is
  * that address; nothing is mapped, and the memory stays the caller's. The memory of another
  * buffer, of whatever device, will do: so several devices share it.
+ *
  * Behind an IOMMU that translates each has one piece. All but pinned memory is of the device's NUMA
  * node, while that has any.
  *
