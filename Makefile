@@ -89,7 +89,7 @@ help:
 	@echo 'make check      layout, style, static analysis'
 	@echo 'make docs       the pages and manual pages as HTML, into $(O)/doc'
 	@echo 'make lib, tools, module'
-	@echo 'make install    to $$(DESTDIR)$$(prefix), without the module; libdir=DIR for the libraries'
+	@echo 'make install    to $$(DESTDIR)$$(prefix), with libdir=DIR for libraries'
 	@echo 'make install-dkms the module, for DKMS to build for each kernel'
 	@echo 'make deb        Debian packages, into $(O)/deb'
 	@echo 'make clean'
