@@ -72,7 +72,7 @@ CONFORMANCE := $(O)/tests/conformance/conformance $(O)/tests/conformance/conform
 
 .PHONY: conformance
 .PHONY: all help lib tools module demo test test-debug test-kernels test-long quick check tests
-.PHONY: docs man install install-dkms deb clean
+.PHONY: docs man install install-dkms uninstall deb clean
 .PHONY: sanitized units fuzz fuzzers
 all: lib tools module
 
@@ -303,6 +303,16 @@ install-dkms:
 deb:
 	$(Q)scripts/setup deb
 	$(Q)scripts/deb '$(abspath $(O))/deb' $(VERSION)
+
+# What an installation leaves in an empty folder is what is to be taken away.
+uninstall:
+	[ -n '$(DESTDIR)' ] || ! command -v dkms || dkms remove userpci/$(VERSION) --all || true
+	rm -rf '$(O)/uninstall'
+	$(MAKE) install install-dkms DESTDIR='$(abspath $(O))/uninstall' >/dev/null
+	cd '$(O)/uninstall' && find . ! -type d -exec \
+		sh -c 'cd "$$0" && rm -f "$$@"' '$(DESTDIR)/' {} +
+	rmdir $(dkms_source)/include/userpci $(dkms_source)/include $(dkms_source) \
+		$(destination)/include/userpci $(destination)/include/unic
 
 clean:
 	rm -rf '$(O)'

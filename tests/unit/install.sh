@@ -146,4 +146,7 @@ check network_runs_static timeout 60 "$tmp/program"
 # Elsewhere nothing was written, and nothing is told of where it was built.
 check nothing_beside sh -c "! ls -d '$staged'/* | grep -vE '/(opt|usr)$'"
 check no_folder sh -c "! grep -rIF -e '$PWD' -e '$staged' '$staged'"
+
+check uninstall make uninstall "${into[@]}"
+check nothing_left sh -c "! find '$staged' ! -type d | grep ."
 exit $status
