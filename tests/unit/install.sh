@@ -33,7 +33,7 @@ version=$(sed -n 's/^What will be \(.*\)\.$/\1/p; s/^## \[\([0-9.]*\)\].*/\1/p' 
   head -n 1)
 
 # shellcheck disable=SC2016  # the backquotes are the README's
-sed -n '/^```c$/,/^```$/p' README.md | sed '1d;$d' >"$tmp/my.c"
+sed -n '/^```c\b/,/^```$/p' README.md | sed '1d;$d' >"$tmp/my.c"
 
 # builds COMPILER LIBRARY SOURCE OPTION...: a program in $tmp/program.
 builds() {
