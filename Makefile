@@ -68,6 +68,8 @@ UNIT := $(patsubst tests/%.c,$(O)/tests/%,$(UNIT_SRC))
 UAPI := $(O)/tests/uapi/uapi $(O)/tests/uapi/uapi32
 GUEST := $(UAPI) $(O)/tests/debug/debug $(SUITE) \
 	$(patsubst tests/%.c,$(O)/tests/%,$(NIC_TEST_SRC))
+# QEMU's plugin of `qemu/run --icount-report`.
+ICOUNT := $(O)/qemu/icount.so
 CONFORMANCE := $(O)/tests/conformance/conformance $(O)/tests/conformance/conformance32
 
 .PHONY: conformance
@@ -101,7 +103,7 @@ help:
 
 PC := $(O)/lib/pkgconfig/userpci.pc $(O)/lib/pkgconfig/unic.pc
 lib: $(LIBUSERPCI) $(LIBUNIC) $(SHARED) $(PC)
-tools: $(TOOLS)
+tools: $(TOOLS) $(ICOUNT)
 tests: $(UNIT) $(GUEST) $(CONFORMANCE)
 
 $(O)/obj/%.o: %.c
@@ -166,6 +168,10 @@ $(O)/tests/uapi/uapi: LIBS := -pthread
 $(O)/tests/debug/debug: $(call obj,$(DEBUG_SRC) tests/uapi/support.c)
 $(O)/tests/debug/debug: LIBS := -pthread
 $(SUITE): $(call obj,$(SUITE_SRC))
+$(ICOUNT): $(call obj,qemu/icount.c)
+	$(say) LD $@
+	@mkdir -p $(@D)
+	$(Q)$(CC) -shared $(LDFLAGS_ALL) -o $@ $^
 # The same suite, and the library in it, as a 32-bit program.
 $(O)/tests/uapi/uapi32: $(patsubst %.c,$(O)/obj32/%.o,$(UAPI_SRC) $(LIB_SRC))
 $(O)/tests/uapi/uapi32: LIBS := -m32 -static -pthread

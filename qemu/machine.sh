@@ -4,7 +4,8 @@
 # qemu/run: the virtual machine, from options to QEMU's command line. Sourced, never run.
 #
 # Reads the settings of qemu/run: kernel_dir, initramfs, run_dir, accel, memory, cpus, devices,
-# shares, iommu, interactive, net, capture, append, extra.
+# shares, iommu, interactive, net, capture, append, extra, icount, icount_plugin, icount_report,
+# icount_profile.
 
 qemu=${QEMU:-qemu-system-x86_64}
 
@@ -17,6 +18,10 @@ base_arguments=(-nodefaults -no-user-config -display none -no-reboot -name userp
 # turns into QEMU's end. All of the log must still be there when the command has ended.
 base_append="console=ttyS0 quiet panic=-1 log_buf_len=2M cryptomgr.notests nokaslr mitigations=off"
 tcg_append="tsc=reliable no_timer_check"
+
+# With one processor the kernel would remove the prefixes of its locked instructions. Programs are
+# always at the same addresses, which the profile names.
+icount_append="noreplace-smp norandmaps"
 
 # In QEMU's options a comma ends a value, unless doubled.
 escape() {
@@ -113,12 +118,29 @@ add_console() {
   arguments+=(-serial chardev:console)
 }
 
+# One instruction is one nanosecond of virtual time, and of the TSC. The processor is named because
+# it matters: with "fast strings" the kernel's copies are other instructions.
+add_icount() {
+  local plugin
+  arguments+=(-cpu Nehalem -icount shift=0)
+  kernel_line+=" $icount_append"
+  [ -n "$icount_plugin" ] || return 0
+  plugin=$(escape "$icount_plugin")
+  [ -z "$icount_report" ] || plugin+=",report=$(escape "$icount_report")"
+  [ -z "$icount_profile" ] || plugin+=",profile=$(escape "$icount_profile")"
+  arguments+=(-plugin "$plugin")
+}
+
 # Sets $arguments to QEMU's, and $mac to the address of the device that got the network.
 machine_arguments() {
   local device kernel_line=$base_append
   arguments=("${base_arguments[@]}" -m "$memory" -smp "$cpus" -accel "$accel")
-  # Like the hardware of today, five-level page tables aside.
-  arguments+=(-cpu max,la57=off)
+  if $icount; then
+    add_icount
+  else
+    # Like the hardware of today, five-level page tables aside.
+    arguments+=(-cpu max,la57=off)
+  fi
   [ "$accel" = kvm ] || kernel_line+=" $tcg_append"
   if $iommu; then
     # Before all other devices: it must be there when they ask for their address space.
