@@ -70,12 +70,13 @@ GUEST := $(UAPI) $(O)/tests/debug/debug $(SUITE) \
 	$(patsubst tests/%.c,$(O)/tests/%,$(NIC_TEST_SRC))
 # QEMU's plugin of `qemu/run --icount-report`.
 ICOUNT := $(O)/qemu/icount.so
+BENCH := $(addprefix $(O)/tests/bench/,userpci)
 CONFORMANCE := $(O)/tests/conformance/conformance $(O)/tests/conformance/conformance32
 
 .PHONY: conformance
 .PHONY: all help lib tools module demo test test-debug test-kernels test-long quick check tests
 .PHONY: docs man install install-dkms uninstall deb clean
-.PHONY: sanitized units fuzz fuzzers
+.PHONY: sanitized units fuzz fuzzers bench bench-check bench-keep bench-built
 all: lib tools module
 
 help:
@@ -86,6 +87,8 @@ help:
 	@echo 'make test-kernels the module on the newest kernel, 7.2, from Debian sid'
 	@echo 'make test-long  each NIC driver: a million frames each way, a thousand stops'
 	@echo 'make fuzz       NIC drivers against devices that lie: TIME=600 seconds, TARGET=all'
+	@echo 'make bench      what a packet costs, in instructions; ROW=PATTERN: some of that'
+	@echo 'make bench-check whether it costs more than was stored; make bench-keep stores it'
 	@echo 'make conformance what userpci, UIO, VFIO and sysfs allow, as a table'
 	@echo 'make quick      the tests that need no guest, under ASan and UBSan, in seconds'
 	@echo 'make check      layout, style, static analysis'
@@ -104,7 +107,7 @@ help:
 PC := $(O)/lib/pkgconfig/userpci.pc $(O)/lib/pkgconfig/unic.pc
 lib: $(LIBUSERPCI) $(LIBUNIC) $(SHARED) $(PC)
 tools: $(TOOLS) $(ICOUNT)
-tests: $(UNIT) $(GUEST) $(CONFORMANCE)
+tests: $(UNIT) $(GUEST) $(CONFORMANCE) $(BENCH)
 
 $(O)/obj/%.o: %.c
 	$(say) CC $<
@@ -168,6 +171,7 @@ $(O)/tests/uapi/uapi: LIBS := -pthread
 $(O)/tests/debug/debug: $(call obj,$(DEBUG_SRC) tests/uapi/support.c)
 $(O)/tests/debug/debug: LIBS := -pthread
 $(SUITE): $(call obj,$(SUITE_SRC))
+$(BENCH): $(LIBUNIC) $(LIBUSERPCI)
 $(ICOUNT): $(call obj,qemu/icount.c)
 	$(say) LD $@
 	@mkdir -p $(@D)
@@ -179,8 +183,9 @@ $(O)/tests/conformance/conformance: $(call obj,$(CONFORMANCE_SRC))
 $(O)/tests/conformance/conformance: LIBS := -pthread
 $(O)/tests/conformance/conformance32: $(CONFORMANCE_SRC:%.c=$(O)/obj32/%.o)
 $(O)/tests/conformance/conformance32: LIBS := -m32 -static -pthread
-$(UNIT) $(filter-out $(UAPI) $(SUITE) %/debug,$(GUEST)): $(O)/tests/%: $(O)/obj/tests/%.o
-$(TOOLS) $(UNIT) $(GUEST) $(CONFORMANCE):
+$(UNIT) $(BENCH) $(filter-out $(UAPI) $(SUITE) %/debug,$(GUEST)): $(O)/tests/%: \
+		$(O)/obj/tests/%.o
+$(TOOLS) $(UNIT) $(GUEST) $(CONFORMANCE) $(BENCH):
 	$(say) LD $@
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS_ALL) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LDFLAGS_ALL) $(LIBS)
@@ -208,6 +213,17 @@ conformance:
 	$(Q)$(MAKE) --no-print-directory module KERNEL=6.12
 	$(Q)$(MAKE) --no-print-directory tests module KERNEL=6.1
 	$(Q)O='$(abspath $(O))' tests/conformance/run
+
+# Of the rows whose name contains ROW; ROW=--list prints their names.
+bench: bench-built
+	$(Q)CC='$(CC)' CFLAGS='$(CFLAGS)' O='$(abspath $(O))' tests/bench/run $(ROW)
+
+bench-check bench-keep: bench-built
+	$(Q)CC='$(CC)' CFLAGS='$(CFLAGS)' O='$(abspath $(O))' tests/bench/run $(@:bench-%=%)
+
+bench-built:
+	$(Q)scripts/setup build guest
+	+$(Q)$(MAKE) --no-print-directory tools $(BENCH) module KERNEL=6.1
 
 test-debug:
 	$(Q)scripts/setup build guest check debug
