@@ -413,6 +413,8 @@ test_terminal() {
   report userpci_colours_not_to_files "$(grep -qF "$escape" "$work/out" && echo 'colours. ')"
   on_terminal watch qemu:edu ID --timeout 1.2
   report userpci_progress "$(want_status 3)$(want out 'watch: BAR0 ID (0x0000): 0x010000ed, ')"
+  on_terminal dump qemu:e1000 --region 0 --length 0x10000 --width 8 --output /dev/null
+  report userpci_progress_of_dump "$(want_status 0)$(want out 'dump: ' ' of 65536 bytes')"
   on_terminal top --count 2 --interval 0.1
   report userpci_screen "$(want_status 0)$(want out 'userpci top: ' 'q ends' ADDRESS)"
   status=0

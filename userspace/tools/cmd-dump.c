@@ -72,6 +72,8 @@ static enum cmd_status dump(struct target *target, struct dump_range *range, boo
 	struct dump_lines lines = { .count = 0 };
 	enum cmd_status status = CMD_OK;
 	struct json json = { 0 };
+	/* On a terminal what is printed says it. */
+	bool progress = run_has_progress() && !isatty(STDOUT_FILENO);
 	struct place place;
 	uint64_t value, done = 0;
 
@@ -88,7 +90,7 @@ static enum cmd_status dump(struct target *target, struct dump_range *range, boo
 		else
 			dump_print(&lines, &place, value);
 		done += place.width;
-		if (run_has_progress() && run_now_us() >= next_us) {
+		if (progress && run_now_us() >= next_us) {
 			run_progress("dump: %" PRIu64 " of %" PRIu64 " bytes", done, range->bytes);
 			next_us += PROGRESS_US;
 		}
