@@ -147,7 +147,7 @@ $(PC): $(O)/lib/pkgconfig/%.pc: scripts/%.pc.in
 		-e 's|@libdir@|$(patsubst $(prefix)/%,$${prefix}/%,$(libdir))|' $< > $@
 
 $(O)/bin/userpci: $(call obj,$(USERPCI_SRC)) $(LIBUNIC) $(LIBUSERPCI)
-$(O)/bin/userpci: LIBS := -lpci -lncurses
+$(O)/bin/userpci: LIBS := -lpci -lmnl -lncurses
 $(O)/bin/unic: $(call obj,$(UNIC_SRC)) $(LIBUNIC) $(LIBUSERPCI)
 $(O)/bin/unic: LIBS := -lncurses -lpcap -pthread
 $(O)/bin/edu: $(call obj,$(EDU_SRC)) $(LIBUSERPCI)
@@ -156,13 +156,14 @@ $(O)/bin/bochs-display: LIBS := -lm
 $(O)/bin/http: $(call obj,$(HTTP_SRC)) $(LIBUNIC) $(LIBUSERPCI)
 $(O)/bin/http: LIBS := -llwip
 $(call obj,$(HTTP_SRC)): CPPFLAGS_ALL += -isystem /usr/include/lwip
-$(O)/tests/unit/bind: $(call obj,$(BIND_SRC))
-$(O)/tests/unit/bind: LIBS := -lpci
+BIND_TESTS := $(filter $(O)/tests/unit/bind%,$(UNIT))
+$(BIND_TESTS): $(call obj,$(BIND_SRC))
+$(BIND_TESTS): LIBS := -lpci -lmnl
 $(O)/tests/unit/echo: $(call obj,userspace/tools/echo.c)
 $(O)/tests/unit/gen: $(call obj,$(addprefix userspace/tools/,gen.c track.c))
 $(O)/tests/unit/tool: $(call obj,$(addprefix userspace/tools/,place.c number.c caps.c vpd.c \
 	dump.c target.c trace-names.c json.c modules.c interrupts.c options.c run.c) $(BIND_SRC))
-$(O)/tests/unit/tool: LIBS := -lpci
+$(O)/tests/unit/tool: LIBS := -lpci -lmnl
 $(O)/tests/unit/unic-run: $(call obj,$(addprefix userspace/tools/,unic-run.c run.c json.c))
 $(filter-out %/uapi32,$(GUEST)): $(LIBUNIC) $(LIBUSERPCI)
 $(UNIT): $(LIBUNIC) $(LIBUSERPCI)

@@ -5,7 +5,7 @@
  *
  * A device comes to userpci by driver_override alone, never by new_id, so no other device is
  * touched. What the device had before is on record before anything changes, and one function puts
- * it back: after a bind that failed, and on unbind.
+ * it back: after a bind that failed or was killed, and on unbind.
  *
  * Functions return 0 or -errno. One that takes @why (BIND_WHY_SIZE bytes) leaves there what went
  * wrong and what to do about it, or an empty string; text beside a 0 is a note for the user.
@@ -24,16 +24,18 @@
 
 /**
  * struct bind_env - where things are
- * @sys:   sysfs
- * @proc:  procfs
- * @dev:   the directory of the module's device nodes
- * @state: the directory of the records of what devices had before
- * @write: how to write @value to @path, a file in sysfs; NULL is a plain write
- * @driver: the one that devices are bound to; NULL is userpci
+ * @sys:     sysfs
+ * @proc:    procfs
+ * @devices: /dev
+ * @dev:     the directory of the module's device nodes
+ * @state:   the directory of the records of what devices had before; gone when the machine restarts
+ * @write:   how to write @value to @path, a file in sysfs; NULL is a plain write
+ * @driver:  the one that devices are bound to; NULL is userpci
  */
 struct bind_env {
 	const char *sys;
 	const char *proc;
+	const char *devices;
 	const char *dev;
 	const char *state;
 	int (*write)(const struct bind_env *env, const char *path, const char *value);
@@ -83,13 +85,53 @@ int bind_list_get(const struct bind_env *env, const struct bind_query *query,
 void bind_list_free(struct bind_list *list);
 
 /*
- * bind.c: the checks change nothing. @force skips those that protect a device in use, not those
- * that tell what cannot work. Check, then bind or unbind, under one state_lock().
+ * check.c: why a device is to be left alone.
+ *
+ * struct bind_reason - one of the reasons
+ * @word:      the kind, for scripts: "interface-up", "mounted"; the man page has them all
+ * @err:       -errno
+ * @can_force: --force passes over it
+ * @text:      a sentence, with what to do about it
  */
-int bind_check(const struct bind_env *env, const struct bind_device *device, bool force, char *why);
+struct bind_reason {
+	const char *word;
+	int err;
+	bool can_force;
+	char text[BIND_WHY_SIZE];
+};
+
+#define BIND_REASONS_MAX 16
+
+struct bind_reasons {
+	struct bind_reason items[BIND_REASONS_MAX];
+	size_t count;
+	bool never; /* not all of them can be forced */
+};
+
+/*
+ * What the system says about who uses what: read once, for as many devices as are to be checked.
+ * It is true when it was read, under the state_lock() if something is then changed. Who may not
+ * look into other people's processes (who is not root) does not see all.
+ * With @probe disks are claimed for a moment, to see whether anybody has; not for a mere list.
+ */
+struct bind_facts;
+int bind_facts_get(const struct bind_env *env, bool probe, struct bind_facts **facts);
+void bind_facts_free(struct bind_facts *facts);
+
+/*
+ * The reasons against binding @device to env->driver, together with all of @with (NULL: alone), and
+ * against unbinding it from there. Changes nothing. None for a device that is bound already.
+ */
+void bind_check(const struct bind_facts *facts, const struct bind_device *device,
+		const struct bind_list *with, struct bind_reasons *reasons);
+void unbind_check(const struct bind_facts *facts, const struct bind_device *device,
+		  struct bind_reasons *reasons);
+
+/* Whether they forbid it. */
+bool bind_refused(const struct bind_reasons *reasons, bool force);
+
+/* bind.c: check, then bind or unbind, under one state_lock(). */
 int bind_device(const struct bind_env *env, const char *address, char *why);
-int unbind_check(const struct bind_env *env, const struct bind_device *device, bool force,
-		 char *why);
 int unbind_device(const struct bind_env *env, const char *address, char *why);
 
 /* Reads @driver, @bound and @claimed of the device at @address again. */
@@ -118,5 +160,8 @@ int sysfs_link(const struct bind_env *env, const char *directory, const char *na
 	       const char *attribute, char *target, size_t size); /* the last part of the target */
 int sysfs_resolve(const struct bind_env *env, const char *directory, const char *name,
 		  char *path); /* PATH_MAX bytes, all links followed */
+char **sysfs_list(const struct bind_env *env, const char *directory, const char *name,
+		  const char *attribute); /* in order, then NULL; NULL alone: nothing there */
+void sysfs_list_free(char **names);
 
 #endif

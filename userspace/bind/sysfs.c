@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Reading and writing sysfs attributes, below a root that a test may choose. */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -81,4 +82,34 @@ int sysfs_resolve(const struct bind_env *env, const char *directory, const char 
 
 	join(unresolved, env, directory, name, "");
 	return realpath(unresolved, path) ? 0 : -errno;
+}
+
+char **sysfs_list(const struct bind_env *env, const char *directory, const char *name,
+		  const char *attribute)
+{
+	struct dirent **entries;
+	char path[PATH_MAX], **names;
+	size_t kept = 0;
+	int count;
+
+	join(path, env, directory, name, attribute);
+	count = scandir(path, &entries, NULL, versionsort);
+	if (count < 0)
+		return NULL;
+	names = calloc((size_t)count + 1, sizeof(*names));
+	for (int i = 0; i < count; i++) {
+		if (names && entries[i]->d_name[0] != '.')
+			names[kept] = strdup(entries[i]->d_name);
+		kept += names && names[kept];
+		free(entries[i]);
+	}
+	free(entries);
+	return names;
+}
+
+void sysfs_list_free(char **names)
+{
+	for (char **name = names; names && *name; name++)
+		free(*name);
+	free(names);
 }

@@ -109,28 +109,54 @@ static enum cmd_status bind_list(const struct bind_env *env, const struct bind_l
 
 struct job {
 	const char *action;
-	int (*check)(const struct bind_env *env, const struct bind_device *device, bool force,
-		     char *why);
+	void (*check)(const struct bind_facts *facts, const struct bind_device *device,
+		      const struct bind_list *with, struct bind_reasons *reasons);
 	enum cmd_status (*apply)(const struct bind_env *env, const struct bind_list *list);
 };
+
+static void check_unbind(const struct bind_facts *facts, const struct bind_device *device,
+			 const struct bind_list *with, struct bind_reasons *reasons)
+{
+	(void)with;
+	unbind_check(facts, device, reasons);
+}
+
+/* One device: a line for each reason against it. */
+static enum cmd_status check_one(const struct bind_facts *facts, const struct cmd_options *options,
+				 const struct job *job, const struct bind_device *device,
+				 const struct bind_list *list)
+{
+	enum cmd_status status = CMD_OK;
+	struct bind_reasons reasons;
+
+	job->check(facts, device, list, &reasons);
+	for (size_t i = 0; i < reasons.count; i++) {
+		const struct bind_reason *reason = &reasons.items[i];
+
+		if (options->force && reason->can_force)
+			continue;
+		status = cmd_error(device->address, job->action, reason->err, reason->text);
+	}
+	if (!status && options->dry_run)
+		printf("%s: would %s, driver=%s\n", device->address, job->action,
+		       device->driver[0] ? device->driver : "-");
+	return status;
+}
 
 /* Every device, before anything changes: all that is wrong is told at once. */
 static enum cmd_status check_list(const struct bind_env *env, const struct cmd_options *options,
 				  const struct job *job, const struct bind_list *list)
 {
 	enum cmd_status status = CMD_OK;
-	char why[BIND_WHY_SIZE];
+	struct bind_facts *facts;
+	int err = bind_facts_get(env, true, &facts);
 
-	for (size_t i = 0; i < list->count; i++) {
-		const struct bind_device *device = &list->devices[i];
-		int err = job->check(env, device, options->force, why);
-
-		if (err)
-			status = cmd_error(device->address, job->action, err, why);
-		else if (options->dry_run)
-			printf("%s: would %s, driver=%s\n", device->address, job->action,
-			       device->driver[0] ? device->driver : "-");
-	}
+	if (err)
+		return cmd_error(NULL, job->action, err, "cannot see what is in use");
+	for (size_t i = 0; i < list->count; i++)
+		if (check_one(facts, options, job, &list->devices[i], list))
+			status = CMD_FAILURE;
+	bind_facts_free(facts);
 	return status;
 }
 
@@ -184,7 +210,7 @@ static enum cmd_status bind_run(const struct bind_env *env, const struct cmd_opt
 
 static enum cmd_status unbind_run(const struct bind_env *env, const struct cmd_options *options)
 {
-	static const struct job job = { "unbind", unbind_check, unbind_list };
+	static const struct job job = { "unbind", check_unbind, unbind_list };
 
 	if (has_selection(options) == options->query.ours)
 		return cmd_usage("unbind", "say which devices: ADDRESS, -s or -d; or else --all",

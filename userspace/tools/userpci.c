@@ -16,6 +16,7 @@ const struct cmd *const cmds[] = {
 static const struct bind_env host = {
 	.sys = "/sys",
 	.proc = "/proc",
+	.devices = "/dev",
 	.dev = "/dev/userpci",
 	.state = "/run/userpci",
 };
