@@ -39,7 +39,8 @@ USERPCI_SRC := $(addprefix userspace/tools/,userpci.c cmd-list.c cmd-bind.c cmd-
 	trace-names.c cmd-show.c cmd-peek.c cmd-poke.c cmd-dump.c cmd-diff.c cmd-watch.c cmd-irq.c \
 	cmd-reset.c cmd-top.c options.c number.c place.c target.c dump.c caps.c vpd.c bars.c \
 	show-text.c show-json.c pci-name.c entry.c serve.c verdict.c owner.c modules.c sample.c \
-	interrupts.c completion.c terminal.c run.c json.c) $(BIND_SRC)
+	interrupts.c completion.c terminal.c run.c json.c cmd-restore.c bind-call.c \
+	bind-report.c) $(BIND_SRC)
 UNIC_SRC := $(addprefix userspace/tools/,unic.c cmd-echo.c cmd-info.c echo.c unic-run.c \
 	cmd-cap.c cmd-replay.c cmd-tap.c pcapng.c cmd-nics.c cmd-stats.c cmd-gen.c gen.c \
 	cmd-recv.c track.c cmd-fwd.c run.c json.c)
@@ -52,6 +53,7 @@ DEBUG_SRC := $(wildcard tests/debug/*.c)
 SUITE_SRC := $(addprefix tests/suite/,suite.c each.c edu.c others.c cable.c tap.c nic.c \
 	offload.c kernel.c)
 NIC_TEST_SRC := $(wildcard tests/nic/*.c)
+SYSTEM_SRC := $(wildcard tests/system/*.c)
 FUZZ_SRC := $(wildcard tests/fuzz/*.c)
 # In the order in which they run: after lockdown.c the machine is not what it was.
 CONFORMANCE_SRC := $(patsubst %,tests/conformance/%.c,rows subject vfio memory maps registers \
@@ -67,7 +69,7 @@ FUZZ := $(O)/tests/fuzz/fuzz
 UNIT := $(patsubst tests/%.c,$(O)/tests/%,$(UNIT_SRC))
 UAPI := $(O)/tests/uapi/uapi $(O)/tests/uapi/uapi32
 GUEST := $(UAPI) $(O)/tests/debug/debug $(SUITE) \
-	$(patsubst tests/%.c,$(O)/tests/%,$(NIC_TEST_SRC))
+	$(patsubst tests/%.c,$(O)/tests/%,$(NIC_TEST_SRC) $(SYSTEM_SRC))
 # QEMU's plugin of `qemu/run --icount-report`.
 ICOUNT := $(O)/qemu/icount.so
 BENCH := $(addprefix $(O)/tests/bench/,userpci)

@@ -26,7 +26,7 @@ check bind_nothing_found 1 dead:beef one_line userpci bind -d dead:beef
 check bind_bad_filter 2 "zz" userpci bind -d zz
 check bind_no_filter 2 "" userpci bind
 check unknown_command 2 "frobnicate" userpci frobnicate
-check unbind_unbound 1 "$edu" one_line userpci unbind "$edu"
+check unbind_unbound 3 "$edu" one_line userpci unbind "$edu"
 
 userpci bind "$edu" >/dev/null || echo "not ok bind"
 userpci bind "$e1000" >/dev/null || echo "not ok bind"
@@ -35,7 +35,7 @@ check usable 0 "edu: DMA" edu "$edu"
 # Owned by another process.
 exec 7<>"/dev/userpci/$edu"
 check edu_busy 1 "in use by process $$" one_line edu "$edu"
-check unbind_busy 1 "$$" one_line userpci unbind "$edu"
+check unbind_busy 3 "$$" one_line userpci unbind "$edu"
 exec 7>&-
 check usable_after_busy 0 "edu: DMA" edu "$edu"
 
@@ -54,5 +54,5 @@ check unic_usable 0 "52:54:00:12:34:56" unic info "$e1000"
 userpci unbind --all >/dev/null || echo "not ok unbind"
 rmmod userpci || echo "not ok rmmod"
 check edu_no_module 1 "modprobe userpci" one_line edu "$edu"
-check bind_no_module 1 "modprobe userpci" one_line userpci bind "$edu"
+check bind_no_module 3 "modprobe userpci" one_line userpci bind "$edu"
 finish

@@ -58,7 +58,7 @@ static void check_unbind(const struct fake *fake, const char *words, const char 
 	struct bind_facts *facts;
 
 	CHECK_EQ(bind_facts_get(&fake->env, false, &facts), 0);
-	unbind_check(facts, &device, &reasons);
+	unbind_check(facts, &device, NULL, &reasons);
 	check_reasons(&reasons, words, text);
 	bind_facts_free(facts);
 }
@@ -361,6 +361,34 @@ TEST(disk_that_is_mounted)
 	fake_end(&fake);
 }
 
+/* More than there is room for; the last one cannot be forced. */
+TEST(many_reasons)
+{
+	struct bind_reasons reasons;
+	struct bind_device device;
+	struct bind_facts *facts;
+	struct fake fake;
+	char path[64];
+
+	fake_begin(&fake);
+	for (int i = 0; i < BIND_REASONS_MAX + 3; i++) {
+		snprintf(path, sizeof(path), "net/test%d", i);
+		add_interface(&fake, ADDRESS, path, "0x1003\n");
+	}
+	make_text(at(&fake, DEVICE "/resource0"), "");
+	make_directory(at(&fake, "proc/123/fd"));
+	add_link(&fake, "proc/123/fd/3", DEVICE "/resource0");
+	device = device_at(&fake, ADDRESS);
+	CHECK_EQ(bind_facts_get(&fake.env, false, &facts), 0);
+	bind_check(facts, &device, NULL, &reasons);
+	CHECK_EQ(reasons.count, BIND_REASONS_MAX);
+	CHECK(bind_refused(&reasons, true));
+	CHECK_STR(reasons.items[0].word, "interface-up");
+	CHECK_STR(reasons.items[BIND_REASONS_MAX - 1].word, "process");
+	bind_facts_free(facts);
+	fake_end(&fake);
+}
+
 TEST(disk_of_the_root)
 {
 	struct fake fake;
@@ -487,6 +515,13 @@ TEST(directory_of_the_host)
 	check_bind(&fake, "", "");
 	make_text(at(&fake, "proc/self/mountinfo"), "23 22 0:9 / /host rw - 9p host rw\n");
 	check_bind(&fake, "mounted!", "host is mounted at /host; unmount it first");
+	/* As below an overlay that is the root: it does not show, but something is mounted. */
+	make_text(at(&fake, "proc/self/mountinfo"), "23 22 0:9 / /else rw - 9p other rw\n");
+	make_directory(at(&fake, "sys/module/9p"));
+	make_text(at(&fake, "sys/module/9p/refcnt"), "1\n");
+	check_bind(&fake, "", "");
+	make_text(at(&fake, "sys/module/9p/refcnt"), "2\n");
+	check_bind(&fake, "claimed!", "host may be mounted where that does not show");
 	fake_end(&fake);
 }
 
@@ -571,7 +606,7 @@ TEST(process_by_uio)
 	add_process(&fake, "45", "dpdk-two\n");
 	CHECK_EQ(symlink("/dev/null", at(&fake, "proc/123/fd/7")), 0);
 	CHECK_EQ(symlink("/dev/null", at(&fake, "proc/123/fd/8")), 0);
-	check_bind(&fake, "process!", "pid 123 (dpdk) has uio0 open; end what uses it");
+	check_bind(&fake, "process!", "uio0 is open in pid 123 (dpdk); end what uses it");
 	CHECK_EQ(symlink("/dev/null", at(&fake, "proc/45/fd/0")), 0);
 	check_bind(&fake, "process!", "pid 45 (dpdk-two)");
 	check_bind(&fake, "process!", "pid 123 (dpdk)");
@@ -579,7 +614,8 @@ TEST(process_by_uio)
 	unlink(at(&fake, "proc/123/fd/8"));
 	unlink(at(&fake, "proc/45/fd/0"));
 	CHECK_EQ(symlink("/dev/zero", at(&fake, "proc/45/fd/0")), 0);
-	check_bind(&fake, "process", "has controlC0 open; end what uses it, or use --force");
+	check_bind(&fake, "process",
+		   "controlC0 is open in pid 45 (dpdk-two); end what uses it, or use --force");
 	fake_end(&fake);
 }
 
@@ -609,9 +645,9 @@ TEST(process_by_vfio)
 	CHECK_EQ(symlink("../../../dev/vfio/5", at(&fake, "proc/123/fd/7")), 0);
 	check_bind(&fake, "", ""); /* of another device of the group */
 	set_driver(&fake, ADDRESS, "vfio-pci");
-	check_bind(&fake, "process!", "pid 123 (qemu) has vfio/5 open");
+	check_bind(&fake, "process!", "vfio/5 is open in pid 123 (qemu)");
 	fake.env.driver = "vfio-pci";
-	check_unbind(&fake, "process!", "pid 123 (qemu) has vfio/5 open");
+	check_unbind(&fake, "process!", "vfio/5 is open in pid 123 (qemu)");
 	fake_end(&fake);
 }
 
@@ -635,7 +671,7 @@ TEST(process_by_sysfs)
 	snprintf(maps, sizeof(maps), "7f0000000000-7f0000020000 rw-s 00000000 00:16 17    %s\n",
 		 at(&fake, REAL "/" ADDRESS "/resource0"));
 	make_text(at(&fake, "proc/123/maps"), maps);
-	check_bind(&fake, "process!", "pid 123 (ixy) has resource0 open");
+	check_bind(&fake, "process!", "resource0 is open in pid 123 (ixy)");
 	fake_end(&fake);
 }
 
@@ -664,7 +700,7 @@ TEST(unbind_while_open)
 	check_unbind(&fake, "", "");
 	CHECK_EQ(symlink("../../../dev/userpci/" ADDRESS, at(&fake, "proc/123/fd/7")), 0);
 	check_unbind(&fake, "process",
-		     "pid 123 (edu) has it open; end what uses it, or use --force");
+		     "it is open in pid 123 (edu); end what uses it, or use --force");
 	fake_end(&fake);
 }
 

@@ -5,11 +5,6 @@
 
 #include "fake-sysfs.h"
 
-static bool has_record(const struct fake *fake)
-{
-	return !access(at(fake, "state/" ADDRESS), F_OK);
-}
-
 /* Binding and unbinding */
 
 TEST(bind_and_unbind)
@@ -22,7 +17,10 @@ TEST(bind_and_unbind)
 	CHECK_STR(why, "");
 	CHECK_STR(fake.log, "driver_override=userpci drivers/e1000/unbind drivers/userpci/bind");
 	CHECK(!fake.unrecorded);
-	check_text(at(&fake, "state/" ADDRESS), "driver=e1000\ndriver_override=\n");
+	check_text(at(&fake, "state/" ADDRESS),
+		   "boot=boot-1\ndevice=8086:100e:0000:0000\nbound_to=userpci\ndriver=e1000\n"
+		   "module=e1000_module\ndriver_override=\ncall=\ncall_driver=e1000\n"
+		   "call_driver_override=\nfresh=1\nreturning=0\n");
 	check_driver(&fake, "userpci", "userpci");
 
 	fake.log[0] = '\0';
@@ -93,7 +91,6 @@ TEST(former_override_comes_back)
 	set_driver(&fake, ADDRESS, "vfio-pci");
 	make_text(at(&fake, "sys/bus/pci/devices/" ADDRESS "/driver_override"), "vfio-pci\n");
 	CHECK_EQ(bind_device(&fake.env, ADDRESS, why), 0);
-	check_text(at(&fake, "state/" ADDRESS), "driver=vfio-pci\ndriver_override=vfio-pci\n");
 	CHECK_EQ(unbind_device(&fake.env, ADDRESS, why), 0);
 	check_driver(&fake, "vfio-pci", "vfio-pci");
 	fake_end(&fake);
@@ -131,6 +128,7 @@ TEST(missing_module_is_undone)
 	fake_end(&fake);
 }
 
+/* What is left to be done stays in the journal until it can be. */
 TEST(driver_that_does_not_come_back_is_told)
 {
 	struct fake fake;
@@ -142,10 +140,15 @@ TEST(driver_that_does_not_come_back_is_told)
 	CHECK_EQ(unbind_device(&fake.env, ADDRESS, why), -EIO);
 	CHECK(strstr(why, "e1000 does not take it back"));
 	check_driver(&fake, "", "\n");
+	CHECK(device_at(&fake, ADDRESS).recorded);
+	fake.refuses = NULL;
+	CHECK_EQ(unbind_device(&fake.env, ADDRESS, why), 0);
+	check_driver(&fake, "e1000", "\n");
+	CHECK(!has_record(&fake));
 	fake_end(&fake);
 }
 
-TEST(former_driver_that_is_gone_is_a_note)
+TEST(former_driver_that_is_gone)
 {
 	struct fake fake;
 	char why[BIND_WHY_SIZE];
@@ -153,10 +156,56 @@ TEST(former_driver_that_is_gone_is_a_note)
 	fake_begin(&fake);
 	CHECK_EQ(bind_device(&fake.env, ADDRESS, why), 0);
 	remove_driver(&fake, "e1000");
-	CHECK_EQ(unbind_device(&fake.env, ADDRESS, why), 0);
-	CHECK(strstr(why, "modprobe e1000"));
-	CHECK(!has_record(&fake));
+	CHECK_EQ(unbind_device(&fake.env, ADDRESS, why), -ENOPKG);
+	CHECK(strstr(why, "'modprobe e1000_module', then 'userpci restore " ADDRESS "'"));
 	check_driver(&fake, "", "\n");
+	add_driver(&fake, "e1000");
+	CHECK_EQ(unbind_device(&fake.env, ADDRESS, why), 0);
+	check_driver(&fake, "e1000", "\n");
+	CHECK(!has_record(&fake));
+	fake_end(&fake);
+}
+
+/* Bound again before it could be given back: it is still e1000 that is to have it in the end. */
+TEST(bind_before_the_former_driver_is_back)
+{
+	struct fake fake;
+	char why[BIND_WHY_SIZE];
+
+	fake_begin(&fake);
+	CHECK_EQ(bind_device(&fake.env, ADDRESS, why), 0);
+	fake.refuses = "e1000";
+	CHECK_EQ(unbind_device(&fake.env, ADDRESS, why), -EIO);
+	CHECK_EQ(bind_device(&fake.env, ADDRESS, why), 0);
+	fake.refuses = NULL;
+	CHECK_EQ(unbind_device(&fake.env, ADDRESS, why), 0);
+	check_driver(&fake, "e1000", "\n");
+	fake_end(&fake);
+}
+
+/* The module of the former driver is loaded; here by a program that only makes its directory. */
+TEST(former_driver_is_loaded)
+{
+	char program[PATH_MAX], text[PATH_MAX * 2];
+	struct fake fake;
+	char why[BIND_WHY_SIZE];
+
+	fake_begin(&fake);
+	CHECK_EQ(bind_device(&fake.env, ADDRESS, why), 0);
+	remove_driver(&fake, "e1000");
+	snprintf(text, sizeof(text),
+		 "#!/bin/sh\n[ \"$*\" = '-q -- e1000_module' ] && mkdir '%s'\n"
+		 "touch '%s/bind'\n",
+		 at(&fake, "sys/bus/pci/drivers/e1000"), fake.root);
+	snprintf(program, sizeof(program), "%s", at(&fake, "modprobe"));
+	make_text(program, text);
+	CHECK_EQ(chmod(program, 0755), 0);
+	fake.env.modprobe = program;
+	CHECK_EQ(unbind_device(&fake.env, ADDRESS, why), -ENOENT); /* loaded: no file "bind" */
+	CHECK(strstr(why, "e1000 does not take it back"));
+	add_driver(&fake, "e1000");
+	CHECK_EQ(unbind_device(&fake.env, ADDRESS, why), 0);
+	check_driver(&fake, "e1000", "\n");
 	fake_end(&fake);
 }
 
@@ -175,25 +224,81 @@ TEST(plain_files)
 	fake_end(&fake);
 }
 
-/* What a tool that was killed leaves: an override, a record, and no driver. */
-TEST(bind_that_was_cut_short)
+/* Given from one driver for user space to another: back to what it had before the first. */
+TEST(bound_twice)
 {
 	struct fake fake;
 	char why[BIND_WHY_SIZE];
 
-	for (int again = 0; again < 2; again++) {
-		fake_begin(&fake);
-		make_text(at(&fake, "sys/bus/pci/devices/" ADDRESS "/driver_override"),
-			  "userpci\n");
-		make_text(at(&fake, "state/" ADDRESS), "driver=e1000\ndriver_override=other\n");
-		set_driver(&fake, ADDRESS, "");
-		CHECK(device_at(&fake, ADDRESS).claimed);
-		if (again)
-			CHECK_EQ(bind_device(&fake.env, ADDRESS, why), 0);
-		CHECK_EQ(unbind_device(&fake.env, ADDRESS, why), 0);
-		check_driver(&fake, "e1000", "other");
-		fake_end(&fake);
-	}
+	fake_begin(&fake);
+	add_driver(&fake, "vfio-pci");
+	fake.env.driver = "vfio-pci";
+	CHECK_EQ(bind_device(&fake.env, ADDRESS, why), 0);
+	fake.env.driver = NULL;
+	fake.refuses = "userpci";
+	CHECK_EQ(bind_device(&fake.env, ADDRESS, why), -EIO);
+	check_driver(&fake, "vfio-pci", "vfio-pci");
+	fake.refuses = NULL;
+	CHECK_EQ(bind_device(&fake.env, ADDRESS, why), 0);
+	check_driver(&fake, "userpci", "userpci");
+	CHECK_EQ(bind_undo(&fake.env, ADDRESS, why), 0);
+	check_driver(&fake, "vfio-pci", "vfio-pci");
+	CHECK(device_at(&fake, ADDRESS).recorded);
+	CHECK_EQ(unbind_device(&fake.env, ADDRESS, why), 0); /* whichever it is bound to */
+	check_driver(&fake, "e1000", "\n");
+	CHECK(!has_record(&fake));
+	fake_end(&fake);
+}
+
+/* Others have given the device away: the record does not count any more. */
+TEST(record_that_does_not_hold)
+{
+	struct fake fake;
+	char why[BIND_WHY_SIZE];
+
+	fake_begin(&fake);
+	add_driver(&fake, "other");
+	CHECK_EQ(bind_device(&fake.env, ADDRESS, why), 0);
+	set_driver(&fake, ADDRESS, "other");
+	make_text(at(&fake, "sys/bus/pci/devices/" ADDRESS "/driver_override"), "(null)\n");
+	CHECK(!device_at(&fake, ADDRESS).recorded);
+	CHECK_EQ(bind_device(&fake.env, ADDRESS, why), 0);
+	CHECK_EQ(unbind_device(&fake.env, ADDRESS, why), 0);
+	check_driver(&fake, "other", "\n");
+	fake_end(&fake);
+}
+
+TEST(record_of_another_device)
+{
+	struct fake fake;
+	char why[BIND_WHY_SIZE];
+
+	fake_begin(&fake);
+	CHECK_EQ(bind_device(&fake.env, ADDRESS, why), 0);
+	make_text(at(&fake, "sys/bus/pci/devices/" ADDRESS "/device"), "0x10d3\n");
+	CHECK(!device_at(&fake, ADDRESS).recorded);
+	fake_end(&fake);
+}
+
+/* The journal on disk is of use when a rule has bound the device after a restart. */
+TEST(record_after_a_restart)
+{
+	struct bind_state state;
+	struct fake fake;
+	char why[BIND_WHY_SIZE];
+
+	fake_begin(&fake);
+	CHECK_EQ(bind_device(&fake.env, ADDRESS, why), 0);
+	CHECK_EQ(state_keep(&fake.env, ADDRESS), 0);
+	CHECK_EQ(state_forget(&fake.env, ADDRESS), 0);
+	make_text(at(&fake, "proc/sys/kernel/random/boot_id"), "boot-2\n");
+	CHECK_EQ(state_load(&fake.env, ADDRESS, &state), 0);
+	CHECK(state.old);
+	state_free(&state);
+	CHECK_EQ(unbind_device(&fake.env, ADDRESS, why), 0);
+	check_driver(&fake, "e1000", "\n");
+	CHECK_EQ(state_load(&fake.env, ADDRESS, &state), -ENOENT);
+	fake_end(&fake);
 }
 
 TEST(unbind_without_a_record_lets_the_bus_choose)
@@ -203,6 +308,7 @@ TEST(unbind_without_a_record_lets_the_bus_choose)
 
 	fake_begin(&fake);
 	set_driver(&fake, ADDRESS, "userpci");
+	make_text(at(&fake, "sys/bus/pci/devices/" ADDRESS "/driver_override"), "userpci\n");
 	CHECK_EQ(unbind_device(&fake.env, ADDRESS, why), 0);
 	CHECK_STR(fake.log, "drivers/userpci/unbind driver_override=\n drivers_probe");
 	check_driver(&fake, "e1000", "\n");
@@ -307,20 +413,150 @@ TEST(device_fields)
 
 TEST(records)
 {
-	struct bind_state state = { "a b", "" }, read;
+	char lines[] = "interface a down 1500 - 1000 -\naddress 00 1 x\n";
+	struct bind_state state = { .driver = "a b", .to = "userpci", .fresh = true }, read;
 	struct fake fake;
 
 	fake_begin(&fake);
 	CHECK_EQ(state_load(&fake.env, ADDRESS, &read), -ENOENT);
 	CHECK_STR(read.driver, "");
+	state_identify(&fake.env, ADDRESS, &state);
+	state.interfaces = lines;
 	CHECK_EQ(state_save(&fake.env, ADDRESS, &state), 0);
 	CHECK_EQ(state_load(&fake.env, ADDRESS, &read), 0);
 	CHECK_STR(read.driver, "a b");
-	CHECK_STR(read.driver_override, "");
+	CHECK_STR(read.override, "");
+	CHECK_STR(read.to, "userpci");
+	CHECK_STR(read.ids, "8086:100e:0000:0000");
+	CHECK_STR(read.interfaces, lines);
+	CHECK(read.fresh && !read.returning && !read.old);
+	state_free(&read);
 	CHECK_EQ(state_forget(&fake.env, ADDRESS), 0);
 	CHECK_EQ(state_forget(&fake.env, ADDRESS), 0);
 	CHECK_EQ(rmdir(fake.state), 0); /* no file is left */
 	CHECK_EQ(state_save(&fake.env, ADDRESS, &state), -ENOENT);
+	fake_end(&fake);
+}
+
+/* Rules */
+
+static void check_rule(const struct fake *fake, const char *key, const char *expected)
+{
+	check_text(at(fake, "rules/10-userpci-%s.rules", key), expected);
+}
+
+#define RULE_HEAD \
+	"# Written by 'userpci bind --persist'; 'userpci unbind --forget " ADDRESS "' removes it.\n"
+#define RULE_IDS                                               \
+	"ATTR{vendor}==\"0x8086\", ATTR{device}==\"0x100e\", " \
+	"ATTR{subsystem_vendor}==\"0x1af4\", ATTR{subsystem_device}==\"0x1100\", \\\n"
+
+TEST(rules)
+{
+	unsigned int removed;
+	struct fake fake;
+
+	fake_begin(&fake);
+	make_text(at(&fake, REAL "/" ADDRESS "/subsystem_vendor"), "0x1af4\n");
+	make_text(at(&fake, REAL "/" ADDRESS "/subsystem_device"), "0x1100\n");
+	CHECK_EQ(persist_add(&fake.env, ADDRESS, PERSIST_BY_SLOT), 0);
+	check_rule(&fake, ADDRESS,
+		   RULE_HEAD "ACTION==\"add\", SUBSYSTEM==\"pci\", KERNEL==\"" ADDRESS
+			     "\", " RULE_IDS "  ATTR{driver_override}=\"userpci\", "
+			     "RUN{builtin}+=\"kmod load userpci\"\n");
+	CHECK_EQ(persist_add(&fake.env, ADDRESS, PERSIST_BY_SLOT), 0); /* the same */
+	fake.env.driver = "vfio-pci";
+	CHECK_EQ(persist_add(&fake.env, ADDRESS, PERSIST_BY_SLOT), -EEXIST);
+	fake.env.program = "/usr/bin/userpci";
+	CHECK_EQ(persist_add(&fake.env, ADDRESS, PERSIST_BY_ID), 0);
+	check_rule(
+		&fake, "8086:100e:1af4:1100",
+		RULE_HEAD
+		"ACTION==\"add\", SUBSYSTEM==\"pci\", " RULE_IDS
+		"  ATTR{driver_override}=\"vfio-pci\", RUN{builtin}+=\"kmod load vfio-pci\", \\\n"
+		"  RUN+=\"/usr/bin/userpci bind --driver vfio-pci $kernel\"\n");
+	CHECK(persist_has(&fake.env, ADDRESS, PERSIST_BY_SLOT));
+	CHECK_EQ(persist_remove(&fake.env, ADDRESS, PERSIST_BY_SLOT, &removed), 0);
+	CHECK_EQ(removed, 1);
+	CHECK(!persist_has(&fake.env, ADDRESS, PERSIST_BY_SLOT));
+	CHECK(persist_has(&fake.env, ADDRESS, PERSIST_BY_ID));
+	CHECK_EQ(persist_remove(&fake.env, ADDRESS, PERSIST_FORGET, &removed), 0);
+	CHECK_EQ(removed, 1);
+	CHECK_EQ(persist_remove(&fake.env, ADDRESS, PERSIST_FORGET, &removed), 0);
+	CHECK_EQ(removed, 0);
+	CHECK_EQ(rmdir(fake.rules), 0); /* no file is left */
+	fake_end(&fake);
+}
+
+/* The record is on disk while there is a rule. */
+TEST(rules_keep_the_record)
+{
+	struct bind_state state;
+	unsigned int removed;
+	struct fake fake;
+	char why[BIND_WHY_SIZE];
+
+	fake_begin(&fake);
+	CHECK_EQ(bind_device(&fake.env, ADDRESS, why), 0);
+	CHECK_EQ(persist_add(&fake.env, ADDRESS, PERSIST_BY_SLOT), 0);
+	CHECK_EQ(state_forget(&fake.env, ADDRESS), 0);
+	CHECK_EQ(state_load(&fake.env, ADDRESS, &state), 0);
+	CHECK_STR(state.driver, "e1000");
+	state_free(&state);
+	CHECK_EQ(persist_remove(&fake.env, ADDRESS, PERSIST_FORGET, &removed), 0);
+	CHECK_EQ(state_load(&fake.env, ADDRESS, &state), -ENOENT);
+	fake_end(&fake);
+}
+
+/* Jobs */
+
+static void count_told(void *data, enum job_verb verb, const char *address, int err,
+		       const char *why)
+{
+	(void)verb;
+	(void)address;
+	(void)why;
+	*(int *)data += err ? 100 : 1;
+}
+
+/* One device that cannot be put back does not keep the others from it. */
+TEST(job_that_is_undone)
+{
+	struct bind_device devices[2];
+	struct bind_list list = { devices, 2 };
+	char why[BIND_WHY_SIZE];
+	struct fake fake;
+	int told = 0;
+
+	fake_begin(&fake);
+	add_device(&fake, "0000:00:05.0", "0x8086\n", "0x100e\n", "e1000");
+	devices[0] = device_at(&fake, ADDRESS);
+	devices[1] = device_at(&fake, "0000:00:05.0");
+	CHECK(!job_is_pending(&fake.env));
+	CHECK_EQ(job_begin(&fake.env, JOB_BIND, &list, PERSIST_NONE), 0);
+	CHECK(job_is_pending(&fake.env));
+	CHECK_EQ(bind_device(&fake.env, ADDRESS, why), 0);
+	CHECK_EQ(bind_device(&fake.env, "0000:00:05.0", why), 0);
+	remove_driver(&fake, "e1000");
+	CHECK_EQ(job_recover(&fake.env, count_told, &told), 0);
+	CHECK_EQ(told, 200);
+	CHECK(!job_is_pending(&fake.env));
+	CHECK(device_at(&fake, ADDRESS).recorded); /* it is what is left to be done */
+	add_driver(&fake, "e1000");
+	CHECK_EQ(unbind_device(&fake.env, ADDRESS, why), 0);
+	check_driver(&fake, "e1000", "\n");
+	fake_end(&fake);
+}
+
+TEST(job_that_is_damaged)
+{
+	struct fake fake;
+	int told = 0;
+
+	fake_begin(&fake);
+	make_text(at(&fake, "state/job"), "");
+	CHECK_EQ(job_recover(&fake.env, count_told, &told), -EBADMSG);
+	CHECK_EQ(told, 0);
 	fake_end(&fake);
 }
 

@@ -11,21 +11,27 @@
 #include <ftw.h>
 #include <limits.h>
 #include <stdbool.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 
 #include "bind/bind.h"
 #include "harness.h"
+#include "kill-at.h"
 
 #define ADDRESS "0000:00:04.0"
 #define REAL	"sys/devices/pci0000:00"
 
 struct fake {
-	struct bind_env env; /* first: fake_write() finds its fake by it */
-	char root[64], sys[96], proc[96], devices[96], dev[96], state[96];
+	struct bind_env env;
+	char root[64], sys[96], proc[96], devices[96], dev[96], state[96], lib[96], rules[96];
 	const char *refuses; /* a driver that takes no device */
-	bool unrecorded;     /* there was a write with no record in place */
-	char log[1024]; /* the writes in order: FILE=VALUE, or FILE when the value is ADDRESS */
+	/* What a driver does when it takes a device, or lets it go. */
+	void (*changes)(const struct fake *fake, const char *driver, bool takes);
+	bool unrecorded; /* there was a write with no record in place */
+	char log[1024];	 /* the writes in order: FILE=VALUE, or FILE when the value is ADDRESS */
 };
+
+static struct fake *the_fake; /* the one there is */
 
 /* The tree */
 
@@ -83,7 +89,7 @@ static inline void make_text(const char *path, const char *text)
 
 static inline void check_text(const char *path, const char *expected)
 {
-	char text[256] = "";
+	char text[1024] = "";
 	FILE *file = fopen(path, "r");
 
 	CHECK(file);
@@ -92,17 +98,23 @@ static inline void check_text(const char *path, const char *expected)
 	CHECK_STR(text, expected);
 }
 
+/* Of a module with another name. */
 static inline void add_driver(const struct fake *fake, const char *name)
 {
+	char target[128];
+
 	make_directory(at(fake, "sys/bus/pci/drivers/%s", name));
 	make_text(at(fake, "sys/bus/pci/drivers/%s/bind", name), "");
 	make_text(at(fake, "sys/bus/pci/drivers/%s/unbind", name), "");
+	snprintf(target, sizeof(target), "../../../../module/%s_module", name);
+	CHECK_EQ(symlink(target, at(fake, "sys/bus/pci/drivers/%s/module", name)), 0);
 }
 
 static inline void remove_driver(const struct fake *fake, const char *name)
 {
 	unlink(at(fake, "sys/bus/pci/drivers/%s/bind", name));
 	unlink(at(fake, "sys/bus/pci/drivers/%s/unbind", name));
+	unlink(at(fake, "sys/bus/pci/drivers/%s/module", name));
 	CHECK_EQ(rmdir(at(fake, "sys/bus/pci/drivers/%s", name)), 0);
 }
 
@@ -174,15 +186,23 @@ static inline int fake_driver_write(const struct fake *fake, const char *path, c
 		return -ENOENT;
 	if (!strcmp(attribute, "bind") && fake->refuses && !strcmp(driver, fake->refuses))
 		return -EIO;
+	if (fake->changes)
+		fake->changes(fake, driver, !strcmp(attribute, "bind"));
 	set_driver(fake, address, strcmp(attribute, "bind") ? "" : driver);
 	return 0;
 }
 
-static inline int fake_write(const struct bind_env *env, const char *path, const char *value)
+/* A write to sysfs is one step: whoever ends this process between two waits for the end of it. */
+static inline void fake_kernel(bool inside)
 {
-	struct fake *fake = (struct fake *)env;
+	prctl(KILL_AT_MARK, inside); /* an error, and a system call that a tracer sees */
+}
+
+static inline int fake_do_write(struct fake *fake, const char *path, const char *value)
+{
 	const char *file = path + strlen(at(fake, "sys/bus/pci/"));
 	size_t logged = strlen(fake->log);
+	char address[32];
 
 	fake->unrecorded |= access(at(fake, "state/" ADDRESS), F_OK) != 0;
 	if (!strncmp(file, "devices/" ADDRESS "/", strlen("devices/" ADDRESS "/")))
@@ -190,7 +210,8 @@ static inline int fake_write(const struct bind_env *env, const char *path, const
 	snprintf(fake->log + logged, sizeof(fake->log) - logged, "%s%s%s%s", logged ? " " : "",
 		 file, strcmp(value, ADDRESS) ? "=" : "", strcmp(value, ADDRESS) ? value : "");
 
-	if (!strcmp(file, "driver_override"))
+	if (!strcmp(file, "driver_override") ||
+	    sscanf(file, "devices/%31[^/]/driver_override", address) == 1)
 		make_text(path, value);
 	else if (!strcmp(file, "drivers_probe"))
 		set_driver(fake, value, "e1000");
@@ -199,10 +220,22 @@ static inline int fake_write(const struct bind_env *env, const char *path, const
 	return 0;
 }
 
+static inline int fake_write(const struct bind_env *env, const char *path, const char *value)
+{
+	int err;
+
+	fake_kernel(true);
+	(void)env; /* it may be a copy */
+	err = fake_do_write(the_fake, path, value);
+	fake_kernel(false);
+	return err;
+}
+
 /* A machine with the drivers userpci and e1000, and a device that e1000 has. */
 static inline void fake_begin(struct fake *fake)
 {
 	memset(fake, 0, sizeof(*fake));
+	the_fake = fake;
 	strcpy(fake->root, "/tmp/userpci-bind.XXXXXX");
 	CHECK(mkdtemp(fake->root));
 	strcpy(fake->sys, at(fake, "sys"));
@@ -210,17 +243,24 @@ static inline void fake_begin(struct fake *fake)
 	strcpy(fake->devices, at(fake, "dev"));
 	strcpy(fake->dev, at(fake, "dev/userpci"));
 	strcpy(fake->state, at(fake, "state"));
+	strcpy(fake->lib, at(fake, "lib"));
+	strcpy(fake->rules, at(fake, "rules"));
 	fake->env = (struct bind_env){
 		.sys = fake->sys,
 		.proc = fake->proc,
 		.devices = fake->devices,
 		.dev = fake->dev,
 		.state = fake->state,
+		.lib = fake->lib,
+		.rules = fake->rules,
 		.write = fake_write,
 	};
 	make_directory(fake->proc);
 	make_directory(fake->dev);
 	make_directory(fake->state);
+	make_directory(fake->rules);
+	make_directory(at(fake, "proc/sys/kernel/random"));
+	make_text(at(fake, "proc/sys/kernel/random/boot_id"), "boot-1\n");
 	make_directory(at(fake, "sys/class/net"));
 	make_directory(at(fake, "sys/bus/pci/devices"));
 	add_driver(fake, "userpci");
@@ -243,6 +283,11 @@ static inline void check_driver(const struct fake *fake, const char *driver, con
 
 	CHECK_STR(device.driver, driver);
 	check_text(at(fake, "sys/bus/pci/devices/" ADDRESS "/driver_override"), override);
+}
+
+static inline bool has_record(const struct fake *fake)
+{
+	return !access(at(fake, "state/" ADDRESS), F_OK);
 }
 
 #endif

@@ -23,9 +23,11 @@ void use_add(struct use *use, const char *word, int err, enum use_force force, c
 	va_list args;
 
 	reasons->never |= force == USE_NEVER;
-	if (reasons->count == BIND_REASONS_MAX)
-		return;
-	reason = &reasons->items[reasons->count++];
+	if (reasons->count < BIND_REASONS_MAX)
+		reasons->count++;
+	else if (force == USE_FORCE)
+		return; /* of so many the most are told, and one that decides */
+	reason = &reasons->items[reasons->count - 1];
 	reason->word = word;
 	reason->err = err;
 	reason->can_force = force == USE_FORCE;
@@ -37,15 +39,10 @@ void use_add(struct use *use, const char *word, int err, enum use_force force, c
 void use_each_below(struct use *use, const char *path, const char *class,
 		    void (*found)(struct use *use, const char *name))
 {
-	char **names = path[0] ? sysfs_list(use->env, class, "", "") : NULL;
-	size_t length = strlen(path);
-	char member[PATH_MAX];
+	char **names = sysfs_below(use->env, path, class);
 
 	for (char **name = names; names && *name; name++)
-		if (!sysfs_resolve(use->env, class, *name, member) &&
-		    !strncmp(member, path, length) &&
-		    (member[length] == '/' || member[length] == '\0'))
-			found(use, *name);
+		found(use, *name);
 	sysfs_list_free(names);
 }
 
@@ -86,7 +83,7 @@ static void check_claimed(struct use *use)
 {
 	const struct bind_device *device = use->device;
 
-	if (!device->bound && !device->claimed)
+	if (!device->bound && !device->claimed && !device->recorded)
 		use_add(use, "not-bound", -EINVAL, USE_NEVER, "it is not bound to %s, but to %s",
 			bind_driver(use->env), device->driver[0] ? device->driver : "no driver");
 }
@@ -127,10 +124,11 @@ void bind_check(const struct bind_facts *facts, const struct bind_device *device
 }
 
 void unbind_check(const struct bind_facts *facts, const struct bind_device *device,
-		  struct bind_reasons *reasons)
+		  const struct bind_list *with, struct bind_reasons *reasons)
 {
 	struct use use = use_of(facts, device, reasons);
 
+	use.with = with;
 	for (size_t i = 0; i < COUNT(unbind_checks); i++)
 		unbind_checks[i](&use);
 }

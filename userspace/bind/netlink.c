@@ -41,7 +41,7 @@ int netlink_talk(struct nlmsghdr *message, int (*found)(const struct nlmsghdr *m
 
 	if (!socket)
 		return -errno;
-	if (!(message->nlmsg_flags & NLM_F_DUMP))
+	if ((message->nlmsg_flags & NLM_F_DUMP) != NLM_F_DUMP) /* a flag of it is NLM_F_REPLACE */
 		message->nlmsg_flags |= NLM_F_ACK;
 	if (mnl_socket_bind(socket, 0, MNL_SOCKET_AUTOPID) ||
 	    mnl_socket_sendto(socket, message, message->nlmsg_len) < 0)

@@ -211,7 +211,7 @@ static int list_read(const struct bind_env *env, const struct bind_query *query,
 		if (!selection_match(selection, dev))
 			continue;
 		device_read(env, dev, device);
-		if (query->ours && !device->bound && !device->claimed)
+		if (query->ours && !device->bound && !device->claimed && !device->recorded)
 			continue;
 		list->count++;
 		if (query->names)

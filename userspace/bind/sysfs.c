@@ -84,6 +84,24 @@ int sysfs_resolve(const struct bind_env *env, const char *directory, const char 
 	return realpath(unresolved, path) ? 0 : -errno;
 }
 
+int sysfs_driver(const struct bind_env *env, const char *address, char name[BIND_NAME_SIZE])
+{
+	int err = sysfs_link(env, SYSFS_DEVICES, address, "driver", name, BIND_NAME_SIZE);
+
+	if (err)
+		name[0] = '\0';
+	return err == -ENOENT ? 0 : err;
+}
+
+int sysfs_override(const struct bind_env *env, const char *address, char name[BIND_NAME_SIZE])
+{
+	int err = sysfs_read(env, SYSFS_DEVICES, address, "driver_override", name, BIND_NAME_SIZE);
+
+	if (err || !strcmp(name, "(null)")) /* so the kernel shows that there is none */
+		name[0] = '\0';
+	return err;
+}
+
 char **sysfs_list(const struct bind_env *env, const char *directory, const char *name,
 		  const char *attribute)
 {
@@ -104,6 +122,24 @@ char **sysfs_list(const struct bind_env *env, const char *directory, const char 
 		free(entries[i]);
 	}
 	free(entries);
+	return names;
+}
+
+char **sysfs_below(const struct bind_env *env, const char *path, const char *class)
+{
+	char **names = path[0] ? sysfs_list(env, class, "", "") : NULL, **kept = names;
+	size_t length = strlen(path);
+	char member[PATH_MAX];
+
+	for (char **name = names; names && *name; name++) {
+		if (!sysfs_resolve(env, class, *name, member) && !strncmp(member, path, length) &&
+		    (member[length] == '/' || member[length] == '\0'))
+			*kept++ = *name;
+		else
+			free(*name);
+	}
+	if (kept)
+		*kept = NULL;
 	return names;
 }
 

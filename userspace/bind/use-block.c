@@ -239,27 +239,50 @@ static void probe_disk(struct use *use, const char *name)
 			name);
 }
 
-/* A directory of the host's that a virtual machine has mounted, by 9p or virtiofs. */
-static void check_tag(struct use *use, const char *name)
+/* A mount that is a part of another, or was lazily undone, keeps the file system's module. */
+static bool has_hidden_mount(const struct bind_env *env, const char *type, long shown)
 {
-	char tag[256] = "", driver[BIND_NAME_SIZE];
-	const char *type = "virtiofs";
+	char text[16];
 
-	if (sysfs_link(use->env, "bus/virtio/devices", name, "driver", driver, sizeof(driver)))
-		return;
-	if (!sysfs_read(use->env, "bus/virtio/devices", name, "mount_tag", tag, sizeof(tag)))
-		type = "9p";
-	else if (strcmp(driver, "virtiofs")) /* whose tag only later kernels show */
-		return;
+	return !sysfs_read(env, "module", type, "refcnt", text, sizeof(text)) &&
+	       strtol(text, NULL, 10) > shown;
+}
+
+/* A directory of the host's that a virtual machine has mounted. @tag: empty if it is not known. */
+static void check_shared(struct use *use, const char *type, const char *tag)
+{
+	long shown = 0;
+
 	for (size_t i = 0; i < use->facts->mount_count; i++) {
 		const struct fact_mount *mount = &use->facts->mounts[i];
 
-		if (strcmp(mount->type, type) || (tag[0] && strcmp(mount->source, tag)))
+		if (strcmp(mount->type, type))
+			continue;
+		shown++;
+		if (tag[0] && strcmp(mount->source, tag))
 			continue;
 		use_add(use, "mounted", -EBUSY, USE_NEVER, "%s is mounted at %s; unmount it first",
 			mount->source, mount->point);
 		return;
 	}
+	if (has_hidden_mount(use->env, type, shown))
+		use_add(use, "claimed", -EBUSY, USE_NEVER,
+			"%s may be mounted where that does not show, such as below an overlay; "
+			"end that first",
+			tag[0] ? tag : type);
+}
+
+/* The drivers of 9p and virtiofs. Only later kernels show the latter's tag. */
+static void check_tag(struct use *use, const char *name)
+{
+	char tag[256] = "", driver[BIND_NAME_SIZE];
+
+	if (sysfs_link(use->env, "bus/virtio/devices", name, "driver", driver, sizeof(driver)))
+		return;
+	if (!sysfs_read(use->env, "bus/virtio/devices", name, "mount_tag", tag, sizeof(tag)))
+		check_shared(use, "9p", tag);
+	else if (!strcmp(driver, "virtiofs"))
+		check_shared(use, "virtiofs", tag);
 }
 
 void use_block(struct use *use)

@@ -72,8 +72,8 @@ static void check_file(struct use *use, const struct stat *file, const char *kin
 					   length ? ", " : "", (int)last, command);
 	}
 	if (length)
-		use_add(use, "process", -EBUSY, force, "%s has %s open; end what uses it%s", who,
-			name, force == USE_FORCE ? ", or use --force" : "");
+		use_add(use, "process", -EBUSY, force, "%s is open in %s; end what uses it%s", name,
+			who, force == USE_FORCE ? ", or use --force" : "");
 }
 
 static void check_path(struct use *use, const char *path, const char *kind, const char *name)

@@ -17,7 +17,7 @@ struct cmd_options {
 	struct bind_query query;
 	const char *driver; /* to bind to, or to unbind from; NULL: userpci */
 	bool dry_run, force, record, replay;
-	bool json, text, details, names;
+	bool json, text, details, names, persist, by_id, forget;
 	const char *region, *kind, *output, *ack;
 	uint64_t width; /* bits */
 	uint64_t offset, length, mask, value;
@@ -67,6 +67,9 @@ enum {
 	CMD_VECTORS,
 	CMD_TIMEOUT,
 	CMD_INTERVAL,
+	CMD_PERSIST,
+	CMD_BY_ID,
+	CMD_FORGET,
 };
 
 #define CMD_OPTION_HELP                        \
@@ -170,7 +173,20 @@ enum {
 		"interval", required_argument, NULL, CMD_INTERVAL \
 	}
 
-extern const struct cmd cmd_list, cmd_bind, cmd_unbind, cmd_trace;
+#define CMD_OPTION_PERSIST                                \
+	{                                                 \
+		"persist", no_argument, NULL, CMD_PERSIST \
+	}
+#define CMD_OPTION_BY_ID                              \
+	{                                             \
+		"by-id", no_argument, NULL, CMD_BY_ID \
+	}
+#define CMD_OPTION_FORGET                               \
+	{                                               \
+		"forget", no_argument, NULL, CMD_FORGET \
+	}
+
+extern const struct cmd cmd_list, cmd_bind, cmd_unbind, cmd_restore, cmd_trace;
 extern const struct cmd cmd_show, cmd_peek, cmd_poke, cmd_dump, cmd_diff, cmd_watch, cmd_irq;
 extern const struct cmd cmd_reset, cmd_top;
 

@@ -26,6 +26,7 @@ static void describe(const struct bind_env *env, struct entry *entry)
 {
 	const struct bind_device *device = entry->device;
 	const char *address = device->address;
+	struct bind_state state;
 
 	for (unsigned int b = 0; b < SERVE_BACKENDS; b++)
 		entry->words[b] = serve_word(env, device, b);
@@ -44,7 +45,9 @@ static void describe(const struct bind_env *env, struct entry *entry)
 		snprintf(entry->node, sizeof(entry->node), "%s/%s", env->dev, address);
 	if (entry->node[0] && access(entry->node, F_OK))
 		entry->node[0] = '\0';
-	state_load(env, address, &entry->former);
+	if (!state_load(env, address, &state))
+		snprintf(entry->former, sizeof(entry->former), "%s", state.driver);
+	state_free(&state);
 }
 
 struct entry *entries_get(const struct bind_env *env, const struct bind_list *list, bool modules)
@@ -90,8 +93,8 @@ void entry_print_remark(const struct bind_env *env, const struct entry *entry)
 		return;
 	}
 	printf(" (userpci: bound, %s%s/%s", entry->node[0] ? "" : "no ", env->dev, device->address);
-	if (entry->former.driver[0])
-		printf(", was %s", entry->former.driver);
+	if (entry->former[0])
+		printf(", was %s", entry->former);
 	putchar(')');
 }
 
@@ -227,5 +230,5 @@ void entry_json(struct json *json, const struct entry *entry)
 	json_or_null(json, "bind_reason", entry->verdict.why);
 	json_bool(json, "claimed", device->claimed);
 	json_or_null(json, "node", entry->node);
-	json_or_null(json, "former_driver", entry->former.driver);
+	json_or_null(json, "former_driver", entry->former);
 }

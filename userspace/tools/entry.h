@@ -23,7 +23,7 @@ struct entry {
 	char numa[16];			 /* "": none */
 	char subsystem[16];		 /* "8086:0000"; "": none */
 	char node[PATH_MAX];		 /* of the module; "": none */
-	struct bind_state former;	 /* what it had before bind */
+	char former[BIND_NAME_SIZE];	 /* its driver before bind; "": none, or not known */
 };
 
 /* One for each device of the list, which must stay; the caller frees them. NULL: no memory. */

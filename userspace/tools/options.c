@@ -55,6 +55,9 @@ static const struct known {
 	{ CMD_VECTORS, NUMBER, TO(vectors), NULL, 1, 2048 },
 	{ CMD_TIMEOUT, TIME, TO(timeout_us), NULL, 0, 0 },
 	{ CMD_INTERVAL, TIME, TO(interval_us), NULL, 0, 0 },
+	{ CMD_PERSIST, FLAG, TO(persist), NULL, 0, 0 },
+	{ CMD_BY_ID, FLAG, TO(by_id), NULL, 0, 0 },
+	{ CMD_FORGET, FLAG, TO(forget), NULL, 0, 0 },
 };
 
 #define KNOWN_COUNT (sizeof(all_known) / sizeof(all_known[0]))

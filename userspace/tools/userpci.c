@@ -9,8 +9,9 @@
 #include "tools/cmd.h"
 
 const struct cmd *const cmds[] = {
-	&cmd_list, &cmd_show,  &cmd_bind, &cmd_unbind, &cmd_peek, &cmd_poke,  &cmd_dump,
-	&cmd_diff, &cmd_watch, &cmd_irq,  &cmd_reset,  &cmd_top,  &cmd_trace, NULL,
+	&cmd_list, &cmd_show,  &cmd_bind, &cmd_unbind, &cmd_restore,
+	&cmd_peek, &cmd_poke,  &cmd_dump, &cmd_diff,   &cmd_watch,
+	&cmd_irq,  &cmd_reset, &cmd_top,  &cmd_trace,  NULL,
 };
 
 static const struct bind_env host = {
@@ -19,6 +20,11 @@ static const struct bind_env host = {
 	.devices = "/dev",
 	.dev = "/dev/userpci",
 	.state = "/run/userpci",
+	.lib = "/var/lib/userpci",
+	.rules = "/etc/udev/rules.d",
+	.udev = "/run/udev",
+	.modprobe = "/sbin/modprobe",
+	.wait_ms = 5000,
 };
 
 /* What to do about an error that can happen anywhere. */

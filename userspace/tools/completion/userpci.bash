@@ -51,7 +51,7 @@ _userpci() {
   fi
   COMPREPLY=()
   if [ ${#typed[@]} = 1 ]; then
-    words='list show bind unbind peek poke dump diff watch irq reset top trace '
+    words='list show bind unbind restore peek poke dump diff watch irq reset top trace '
     words+='--help --version --completion'
     mapfile -t COMPREPLY < <(compgen -W "$words" -- "$current")
     return
@@ -76,11 +76,15 @@ _userpci() {
     ;;
   bind)
     operands=devices
-    words='-s -d --driver --force --dry-run --help'
+    words='-s -d --driver --force --persist --by-id --dry-run --json --help'
     ;;
   unbind)
     operands=devices
-    words='-s -d --all --driver --force --dry-run --help'
+    words='-s -d --all --driver --force --forget --dry-run --json --help'
+    ;;
+  restore)
+    operands=devices
+    words='-s -d --force --dry-run --json --help'
     ;;
   peek)
     operands=registers
