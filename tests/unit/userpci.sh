@@ -22,7 +22,8 @@ clean_up() {
   [ ${#pids[@]} = 0 ] || kill -KILL "${pids[@]}" 2>/dev/null
   rm -rf "$work"
 }
-trap clean_up EXIT
+# A job that is killed before it became a program would run the trap as well.
+trap 'if [ "$BASHPID" = $$ ]; then clean_up; fi' EXIT
 
 make -s -C "$root" O="$O" "$O/bin/userpci" >"$work/make" 2>&1 || {
   echo "not ok userpci: the tool cannot be built: $(tail -n 1 "$work/make")"
