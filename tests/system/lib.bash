@@ -29,6 +29,15 @@ address() {
   lspci -D -d "$1" | sed -n '1s/ .*//p'
 }
 
+# within COMMAND...: it succeeds before a minute is over; it is tried again and again.
+within() {
+  local tries=0
+  until "$@" >/dev/null 2>&1; do
+    [ $((tries += 1)) -lt 600 ] || return 1
+    sleep 0.1
+  done
+}
+
 # finish: the exit status of the whole.
 finish() {
   [ "$failures" = 0 ]

@@ -14,15 +14,6 @@
 here=$(readlink -f "$0")
 far=10.99.0.2
 
-# within COMMAND...: until it succeeds, half a minute at most.
-within() {
-  local tries=0
-  until "$@" >/dev/null 2>&1; do
-    [ $((tries += 1)) -lt 300 ] || return 1
-    sleep 0.1
-  done
-}
-
 # in_namespace ARGUMENT...: this script again, in a network namespace of its own.
 in_namespace() {
   local -a unshare=(unshare --net)

@@ -8,15 +8,6 @@
 ip=10.99.0.2
 limit=300
 
-# within COMMAND...: until it succeeds, a minute at most.
-within() {
-  local tries=0
-  until "$@" >/dev/null 2>&1; do
-    [ $((tries += 1)) -lt 300 ] || return 1
-    sleep 0.2
-  done
-}
-
 # measure OPTION...: 4 MB by iperf3, with a report in JSON. Its exit status is 0 also when there is
 # no server yet.
 # shellcheck disable=SC2317  # by within

@@ -13,15 +13,6 @@ nobody() {
   setpriv --reuid 65534 --regid 65534 --clear-groups "$@"
 }
 
-# within COMMAND...: until it succeeds.
-within() {
-  local tries=0
-  until "$@" >/dev/null 2>&1; do
-    [ $((tries += 1)) -lt 300 ] || return 1
-    sleep 0.1
-  done
-}
-
 # --- Unbound: what sysfs says ---
 
 modprobe e1000
