@@ -69,18 +69,36 @@ static inline struct file *userpci_shmem_file(u64 bytes)
 #endif
 }
 
-/* Registers in large pages: from 6.12 on; before, a VM_PFNMAP area cannot have any. */
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 12, 0) && defined(CONFIG_ARCH_SUPPORTS_PMD_PFNMAP)
+/*
+ * Registers in large pages. From 6.12 on they come by a fault of their own. Before, the kernel has
+ * none for a VM_PFNMAP area, but an ordinary fault may enter a large page where it finds no table
+ * of small ones. It is marked as a device's (devmap): that is what get_user_pages_fast() knew to
+ * keep its hands off, which looks at no area.
+ */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 12, 0)
+#define USERPCI_PFN_FLAGS PFN_DEV
+#ifdef CONFIG_ARCH_SUPPORTS_PMD_PFNMAP
 #define USERPCI_HUGE		     true
 #define USERPCI_HUGE_FAULT(function) .huge_fault = function,
-#else
+#endif
+#elif defined(CONFIG_TRANSPARENT_HUGEPAGE) && defined(CONFIG_ARCH_HAS_PTE_DEVMAP)
+#define USERPCI_PFN_FLAGS   (PFN_DEV | PFN_MAP)
+#define USERPCI_HUGE	    true
+#define USERPCI_FAULT_ORDER HPAGE_PMD_ORDER
+#endif
+#ifndef USERPCI_HUGE
 #define USERPCI_HUGE false
+#endif
+#ifndef USERPCI_HUGE_FAULT
 #define USERPCI_HUGE_FAULT(function)
+#endif
+#ifndef USERPCI_FAULT_ORDER
+#define USERPCI_FAULT_ORDER 0 /* what an ordinary fault tries first */
 #endif
 
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 17, 0)
 #include <linux/pfn_t.h>
-#define USERPCI_PFN(pfn) __pfn_to_pfn_t(pfn, PFN_DEV)
+#define USERPCI_PFN(pfn) __pfn_to_pfn_t(pfn, USERPCI_PFN_FLAGS)
 #else
 #define USERPCI_PFN(pfn) (pfn)
 #endif
@@ -90,6 +108,11 @@ static inline vm_fault_t userpci_insert_pfn(struct vm_fault *vmf, unsigned long 
 {
 	if (!order)
 		return vmf_insert_pfn(vmf->vma, address, pfn);
+#if USERPCI_FAULT_ORDER
+	if (!pmd_none(*vmf->pmd) && !pmd_devmap(*vmf->pmd))
+		return VM_FAULT_FALLBACK;
+	return vmf_insert_pfn_pmd(vmf, USERPCI_PFN(pfn), vmf->flags & FAULT_FLAG_WRITE);
+#endif
 #ifdef CONFIG_ARCH_SUPPORTS_PMD_PFNMAP
 	if (order == PMD_ORDER)
 		return vmf_insert_pfn_pmd(vmf, USERPCI_PFN(pfn), vmf->flags & FAULT_FLAG_WRITE);

@@ -113,9 +113,13 @@ static vm_fault_t insert(struct vm_fault *vmf, unsigned int order)
 static vm_fault_t map_fault(struct vm_fault *vmf)
 {
 	struct userpci_map *map = vmf->vma->vm_private_data;
+	vm_fault_t result = VM_FAULT_FALLBACK;
 
-	if (!(map->flags & USERPCI_MAP_STATS))
-		return insert(vmf, 0);
+	if (!(map->flags & USERPCI_MAP_STATS)) {
+		if (USERPCI_FAULT_ORDER)
+			result = insert(vmf, USERPCI_FAULT_ORDER);
+		return result == VM_FAULT_FALLBACK ? insert(vmf, 0) : result;
+	}
 	/* Dropped by madvise(). */
 	vmf->page = vmalloc_to_page((u8 *)map->u->stats + map->inside +
 				    (vmf->address - vmf->vma->vm_start));

@@ -173,8 +173,9 @@ int userpci_region_map_wc(struct userpci_device *device, unsigned int index,
 /**
  * userpci_region_huge - whether large pages (2 MiB on x86) map a region, at least in part, now.
  *
- * Linux 6.12 and later enters them as the registers are touched, in uncached maps of at least that
- * size, if /sys/kernel/mm/transparent_hugepage/enabled is not "never". They save misses of the TLB.
+ * They are entered as the registers are touched, in uncached maps of at least that size; on Linux
+ * 6.12 if /sys/kernel/mm/transparent_hugepage/enabled is not "never". They save misses of the TLB,
+ * and most of what it costs to map and unmap a large BAR.
  *
  * Returns 1 or 0, or: -EINVAL: the region has no va; -EOPNOTSUPP: the module is too old to tell.
  */

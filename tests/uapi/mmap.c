@@ -2,6 +2,7 @@
 /* vm_pgoff -> region: what maps, and that nothing else does. */
 #include <signal.h>
 #include <sys/ptrace.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 
 #include "kit.h"
@@ -584,10 +585,7 @@ TEST(mmap_get_map_types)
 	va[0] = 1;
 	check_map(fd, (char *)(uintptr_t)va, r.wc_offset, r.bytes, USERPCI_MAP_WC);
 	munmap((void *)(uintptr_t)va, r.bytes);
-	/*
-	 * Large pages, where the kernel has them for registers: Linux 6.12. A guest of 512 MiB
-	 * begins without any.
-	 */
+	/* Large pages. A guest of 512 MiB begins without any for programs. */
 	CHECK_EQ(sysfs_write("/sys/kernel/mm/transparent_hugepage/enabled", "always"), 0);
 	va = map(fd, r.offset, r.bytes, PROT_READ | PROT_WRITE);
 	for (i = 0; i < r.bytes / PAGE; i++)
@@ -596,7 +594,7 @@ TEST(mmap_get_map_types)
 		CHECK_EQ(va[i * PAGE / 8], i);
 	CHECK_EQ(get_map(fd, (void *)(uintptr_t)va, &m), 0);
 	if (sizeof(void *) == 8) /* a 32-bit program's maps need not be aligned for it */
-		CHECK_EQ(m.flags, kernel_version() >= 612 ? USERPCI_MAP_HUGE : 0);
+		CHECK_EQ(m.flags, USERPCI_MAP_HUGE);
 	munmap((void *)(uintptr_t)va, r.bytes);
 	/* Not for less than a large page. */
 	va = map(fd, r.offset + PAGE, 511 * PAGE, PROT_READ | PROT_WRITE);
@@ -645,6 +643,67 @@ TEST(mmap_large_is_revoked)
 	CHECK_EQ(munmap(m.va, r.bytes), 0);
 	close(m.fd);
 	device_bind(IVSHMEM);
+}
+
+static size_t read_all(const char *path)
+{
+	char text[4096];
+	size_t size, total = 0;
+	FILE *f = fopen(path, "r");
+
+	CHECK(f);
+	while ((size = fread(text, 1, sizeof(text), f)))
+		total += size;
+	fclose(f);
+	return total;
+}
+
+/* Whoever looks at the page table of a large map, or changes it: as with small pages. */
+TEST(mmap_large_is_left_alone)
+{
+	struct userpci_uapi_region r;
+	struct iovec part, own;
+	struct mapped m = { .fd = node_own(IVSHMEM) };
+	int ends[2], fd;
+	uint64_t i, word;
+	char *moved;
+
+	r = region_get(m.fd, 2);
+	m.bytes = r.bytes;
+	CHECK_EQ(sysfs_write("/sys/kernel/mm/transparent_hugepage/enabled", "always"), 0);
+	m.va = map(m.fd, r.offset, r.bytes, PROT_READ | PROT_WRITE);
+	for (i = 0; i < r.bytes / PAGE; i++)
+		*(volatile uint64_t *)(m.va + i * PAGE) = i;
+	/* get_user_pages_fast() and the slow one. */
+	CHECK_EQ(pipe(ends), 0);
+	part = (struct iovec){ m.va + PAGE, sizeof(word) };
+	own = (struct iovec){ &word, sizeof(word) };
+	CHECK_EQ(vmsplice(ends[1], &part, 1, 0), -1);
+	CHECK_EQ(errno, EFAULT);
+	CHECK_EQ(process_vm_readv(getpid(), &own, 1, &part, 1, 0), -1);
+	CHECK_EQ(errno, EFAULT);
+	/* What /proc tells of it is read, and not looked at. */
+	CHECK(read_all("/proc/self/smaps") > 0);
+	fd = open("/proc/self/pagemap", O_RDONLY);
+	CHECK_EQ(pread(fd, &word, sizeof(word), (off_t)((uintptr_t)m.va / PAGE * sizeof(word))),
+		 sizeof(word));
+	close(fd);
+	/* Read-only, and writable again; elsewhere, where no large page fits. */
+	CHECK_EQ(mprotect(m.va, r.bytes, PROT_READ), 0);
+	CHECK_EQ(*(volatile uint64_t *)(m.va + 5 * PAGE), 5);
+	CHECK_EQ(mprotect(m.va, r.bytes, PROT_READ | PROT_WRITE), 0);
+	*(volatile uint64_t *)(m.va + 5 * PAGE) = 5;
+	moved = mmap(NULL, r.bytes + PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	CHECK(moved != MAP_FAILED);
+	moved += (uintptr_t)moved & (PAGE * 512 - 1) ? 0 : PAGE;
+	CHECK(mremap(m.va, r.bytes, r.bytes, MREMAP_MAYMOVE | MREMAP_FIXED, moved) == moved);
+	m.va = moved;
+	passed(run_child(check_large_in_child, &m));
+	check_large_in_child(&m);
+	CHECK_EQ(munmap(m.va, r.bytes), 0);
+	close(ends[0]);
+	close(ends[1]);
+	close(m.fd);
 }
 
 TEST(mmap_msync)
