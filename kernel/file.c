@@ -128,6 +128,33 @@ static int userpci_release(struct inode *inode, struct file *file)
 	return 0;
 }
 
+/* Whoever sleeps for an interrupt looks again: for it may not come any more. */
+void userpci_wake(struct userpci_device *u)
+{
+	rcuwait_wake_up(&u->reader);
+	wake_up_all(&u->wait);
+}
+
+static bool has_news(struct userpci_file *uf)
+{
+	struct userpci_device *u = uf->u;
+
+	return atomic_read(&u->interrupts) != uf->seen || READ_ONCE(u->gone) ||
+	       !READ_ONCE(u->irq_count);
+}
+
+static int sleep_for_news(struct userpci_file *uf)
+{
+	struct userpci_device *u = uf->u;
+	int err;
+
+	if (xchg(&u->reading, true))
+		return wait_event_interruptible(u->wait, has_news(uf));
+	err = rcuwait_wait_event(&u->reader, has_news(uf), TASK_INTERRUPTIBLE);
+	smp_store_release(&u->reading, false);
+	return err ? -ERESTARTSYS : 0;
+}
+
 /* Sleeps until an interrupt came that this file has not seen, as UIO's read() does. */
 static ssize_t userpci_read(struct file *file, char __user *to, size_t size, loff_t *position)
 {
@@ -148,9 +175,7 @@ static ssize_t userpci_read(struct file *file, char __user *to, size_t size, lof
 			return -EIO;
 		if (file->f_flags & O_NONBLOCK)
 			return -EAGAIN;
-		err = wait_event_interruptible(u->wait, atomic_read(&u->interrupts) != uf->seen ||
-								READ_ONCE(u->gone) ||
-								!READ_ONCE(u->irq_count));
+		err = sleep_for_news(uf);
 		if (err)
 			return err;
 	}

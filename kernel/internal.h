@@ -20,6 +20,7 @@
 #include <linux/pci.h>
 #include <linux/scatterlist.h>
 #include <linux/spinlock.h>
+#include <linux/rcuwait.h>
 #include <linux/wait.h>
 #include <linux/xarray.h>
 #include <userpci/uapi.h>
@@ -87,6 +88,8 @@ struct userpci_device {
 
 	atomic_t interrupts; /* since bind, of all vectors */
 	wait_queue_head_t wait;
+	struct rcuwait reader; /* one that sleeps in read(): woken without a queue, which costs */
+	bool reading;	       /* there is one; the others go to the queue */
 };
 
 struct userpci_file {
@@ -125,6 +128,7 @@ int userpci_get_info(struct userpci_file *uf, void *arg);
 
 /* file.c */
 extern const struct file_operations userpci_fops;
+void userpci_wake(struct userpci_device *u);
 
 /* region.c */
 void userpci_regions_init(struct userpci_device *u);

@@ -14,11 +14,14 @@ static irqreturn_t deliver(struct userpci_vector *v)
 
 	WRITE_ONCE(v->stats->interrupts, v->stats->interrupts + 1);
 	atomic_inc(&u->interrupts);
+	smp_mb__after_atomic(); /* pairs with those of who goes to sleep: he looks for it after */
 	if (eventfd)
 		userpci_eventfd_signal(eventfd);
 	else
 		WRITE_ONCE(v->missed, true);
-	if (wq_has_sleeper(&u->wait))
+	if (rcuwait_active(&u->reader))
+		rcuwait_wake_up(&u->reader);
+	if (waitqueue_active(&u->wait))
 		wake_up_interruptible(&u->wait);
 	return IRQ_HANDLED;
 }
@@ -166,7 +169,7 @@ void userpci_irq_stop(struct userpci_device *u)
 	u->irq_count = 0;
 	WRITE_ONCE(u->stats->irq_count, 0);
 	/* A read() that sleeps has nothing to wait for any more. */
-	wake_up_interruptible(&u->wait);
+	userpci_wake(u);
 }
 
 static int vectors_enable(struct userpci_device *u, unsigned int kind, unsigned int count)

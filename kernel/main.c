@@ -121,6 +121,7 @@ static struct userpci_device *userpci_device_create(struct pci_dev *pdev)
 	xa_init_flags(&u->buffers, XA_FLAGS_ALLOC);
 	spin_lock_init(&u->irq_lock);
 	init_waitqueue_head(&u->wait);
+	rcuwait_init(&u->reader);
 
 	device_initialize(&u->dev);
 	u->dev.class = &userpci_class;
@@ -199,7 +200,7 @@ static void userpci_remove(struct pci_dev *pdev)
 	userpci_dma_stop(u, true);
 	userpci_regions_exit(u);
 	mutex_unlock(&u->lock);
-	wake_up_all(&u->wait);
+	userpci_wake(u);
 	userpci_event(u, USERPCI_EVENT_GONE, 0);
 	userpci_events_to(u, NULL);
 

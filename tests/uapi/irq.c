@@ -545,6 +545,46 @@ TEST(irq_read_blocks)
 	close(fd);
 }
 
+static pid_t reads_once(int fd)
+{
+	pid_t pid = fork();
+	uint32_t count;
+
+	CHECK(pid >= 0);
+	if (!pid)
+		_exit(read(fd, &count, sizeof(count)) == sizeof(count) ? 0 : errno);
+	return pid;
+}
+
+/* The first that sleeps is woken in a way of its own: also the second first, when that is gone. */
+TEST(irq_read_wakes_all)
+{
+	int fd = node_own(EDU), files[4], status;
+	void *regs = edu_map(fd);
+	pid_t pids[4];
+	unsigned int i;
+
+	CHECK_EQ(bus_master(fd, 1), 0);
+	CHECK_EQ(irq_set(fd, USERPCI_IRQ_MSI, 1), 0);
+	for (i = 0; i < 4; i++) {
+		files[i] = node_open(device_bind(EDU), O_RDONLY);
+		pids[i] = reads_once(files[i]);
+		usleep(50000); /* it sleeps by now; if not, the test is only weaker */
+		if (!i) {
+			kill(pids[0], SIGKILL);
+			CHECK_EQ(waitpid(pids[0], &status, 0), pids[0]);
+		}
+	}
+	edu_raise(regs, 1);
+	for (i = 1; i < 4; i++) {
+		CHECK_EQ(waitpid(pids[i], &status, 0), pids[i]);
+		CHECK_EQ(status, 0);
+	}
+	edu_ack(regs);
+	munmap(regs, 1 << 20);
+	close(fd);
+}
+
 TEST(irq_write_masks_and_unmasks)
 {
 	int fd = node_own(EDU), event = new_eventfd();
