@@ -72,7 +72,8 @@ GUEST := $(UAPI) $(O)/tests/debug/debug $(SUITE) \
 	$(patsubst tests/%.c,$(O)/tests/%,$(NIC_TEST_SRC) $(SYSTEM_SRC))
 # QEMU's plugin of `qemu/run --icount-report`.
 ICOUNT := $(O)/qemu/icount.so
-BENCH := $(addprefix $(O)/tests/bench/,userpci)
+BENCH := $(addprefix $(O)/tests/bench/,userpci irq bar calls start)
+PEERS := $(addprefix $(O)/tests/bench/,dpdk dpdk-best kernel)
 CONFORMANCE := $(O)/tests/conformance/conformance $(O)/tests/conformance/conformance32
 
 .PHONY: conformance
@@ -175,6 +176,17 @@ $(O)/tests/debug/debug: $(call obj,$(DEBUG_SRC) tests/uapi/support.c)
 $(O)/tests/debug/debug: LIBS := -pthread
 $(SUITE): $(call obj,$(SUITE_SRC))
 $(BENCH): $(LIBUNIC) $(LIBUSERPCI)
+$(O)/tests/bench/irq: LIBS := -pthread
+# DPDK as Debian ships it, and without shared libraries: of its own list for that (pkg-config
+# --static), which has the drivers of a hundred devices, those that are used here.
+DPDK_DRIVERS := net_e1000 net_virtio bus_pci bus_vdev mempool_ring
+DPDK_LIBS := ethdev cryptodev mbuf mempool ring eal telemetry kvargs net meter pci rcu hash
+$(O)/obj/tests/bench/dp%.o: CPPFLAGS_ALL += -isystem /usr/include/dpdk \
+	-isystem /usr/include/x86_64-linux-gnu/dpdk -include rte_config.h -march=corei7
+$(O)/tests/bench/dpdk: LIBS := -lrte_ethdev -lrte_mbuf -lrte_mempool -lrte_eal
+$(O)/tests/bench/dpdk-best: LIBS := -Wl,--whole-archive $(DPDK_DRIVERS:%=-l:librte_%.a) \
+	-Wl,--no-whole-archive -Wl,--start-group $(DPDK_LIBS:%=-l:librte_%.a) -Wl,--end-group \
+	-lnuma -lbsd -lfdt -lm -pthread
 $(ICOUNT): $(call obj,qemu/icount.c)
 	$(say) LD $@
 	@mkdir -p $(@D)
@@ -186,9 +198,9 @@ $(O)/tests/conformance/conformance: $(call obj,$(CONFORMANCE_SRC))
 $(O)/tests/conformance/conformance: LIBS := -pthread
 $(O)/tests/conformance/conformance32: $(CONFORMANCE_SRC:%.c=$(O)/obj32/%.o)
 $(O)/tests/conformance/conformance32: LIBS := -m32 -static -pthread
-$(UNIT) $(BENCH) $(filter-out $(UAPI) $(SUITE) %/debug,$(GUEST)): $(O)/tests/%: \
+$(UNIT) $(BENCH) $(PEERS) $(filter-out $(UAPI) $(SUITE) %/debug,$(GUEST)): $(O)/tests/%: \
 		$(O)/obj/tests/%.o
-$(TOOLS) $(UNIT) $(GUEST) $(CONFORMANCE) $(BENCH):
+$(TOOLS) $(UNIT) $(GUEST) $(CONFORMANCE) $(BENCH) $(PEERS):
 	$(say) LD $@
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS_ALL) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LDFLAGS_ALL) $(LIBS)
@@ -217,16 +229,17 @@ conformance:
 	$(Q)$(MAKE) --no-print-directory tests module KERNEL=6.1
 	$(Q)O='$(abspath $(O))' tests/conformance/run
 
-# Of the rows whose name contains ROW; ROW=--list prints their names.
-bench: bench-built
+# Of the rows whose name contains ROW; ROW=--list: their names.
+bench:
+	$(Q)scripts/setup build guest bench
+	$(Q)$(MAKE) --no-print-directory module KERNEL=6.12
+	+$(Q)$(MAKE) --no-print-directory tools $(BENCH) $(PEERS) module KERNEL=6.1
 	$(Q)CC='$(CC)' CFLAGS='$(CFLAGS)' O='$(abspath $(O))' tests/bench/run $(ROW)
 
-bench-check bench-keep: bench-built
-	$(Q)CC='$(CC)' CFLAGS='$(CFLAGS)' O='$(abspath $(O))' tests/bench/run $(@:bench-%=%)
-
-bench-built:
+bench-check bench-keep:
 	$(Q)scripts/setup build guest
 	+$(Q)$(MAKE) --no-print-directory tools $(BENCH) module KERNEL=6.1
+	$(Q)CC='$(CC)' CFLAGS='$(CFLAGS)' O='$(abspath $(O))' tests/bench/run $(@:bench-%=%)
 
 test-debug:
 	$(Q)scripts/setup build guest check debug
