@@ -79,7 +79,7 @@ CONFORMANCE := $(O)/tests/conformance/conformance $(O)/tests/conformance/conform
 .PHONY: conformance
 .PHONY: all help lib tools module demo test test-debug test-kernels test-long quick check tests
 .PHONY: docs man install install-dkms uninstall deb clean
-.PHONY: sanitized units fuzz fuzzers bench bench-check bench-keep bench-built
+.PHONY: sanitized units fuzz fuzzers bench bench-check bench-keep
 all: lib tools module
 
 help:

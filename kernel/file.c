@@ -165,6 +165,9 @@ static ssize_t userpci_read(struct file *file, char __user *to, size_t size, lof
 
 	if (size != sizeof(count))
 		return -EINVAL;
+	if (READ_ONCE(u->read_unmasks) && file->f_mode & FMODE_WRITE &&
+	    atomic_read(&u->interrupts) == uf->seen)
+		userpci_irq_let_in(u);
 	for (;;) {
 		count = atomic_read(&u->interrupts);
 		if (READ_ONCE(u->gone))
@@ -252,7 +255,7 @@ static const struct command {
 	COMMAND(USERPCI_DMA_ALLOC, userpci_uapi_dma, reserved, ANSWERS | LOCKS | OBTAINS,
 		userpci_dma_alloc),
 	COMMAND(USERPCI_DMA_FREE, userpci_uapi_dma, reserved, 0, userpci_dma_free),
-	COMMAND(USERPCI_IRQ_ENABLE, userpci_uapi_irq, reserved, 0, userpci_irq_enable),
+	COMMAND(USERPCI_IRQ_ENABLE, userpci_uapi_irq, flags, 0, userpci_irq_enable),
 	COMMAND(USERPCI_IRQ_EVENTFD, userpci_uapi_irq_eventfd, reserved, 0, userpci_irq_eventfd),
 	COMMAND(USERPCI_IRQ_MASK, userpci_uapi_irq_mask, reserved, 0, userpci_irq_mask),
 	COMMAND(USERPCI_BUS_MASTER, userpci_uapi_bus_master, enable, 0, userpci_bus_master),

@@ -77,6 +77,7 @@ struct userpci_device {
 	struct xarray buffers; /* handle -> struct userpci_buffer */
 	unsigned int irq_kind;
 	unsigned int irq_count; /* enabled vectors */
+	bool read_unmasks;	/* USERPCI_IRQ_READ_UNMASKS */
 	struct userpci_vector *vectors;
 
 	/* Masked, of vectors that are masked at the interrupt controller; events; DMA bytes. */
@@ -164,6 +165,7 @@ int userpci_map_pages(unsigned long address, u64 count, struct page **pages);
 unsigned int userpci_irq_offered(struct pci_dev *pdev, unsigned int kind);
 void userpci_irq_stop(struct userpci_device *u);
 void userpci_irq_mask_all(struct userpci_device *u, bool masked);
+void userpci_irq_let_in(struct userpci_device *u);
 int userpci_irq_enable(struct userpci_file *uf, void *arg);
 int userpci_irq_eventfd(struct userpci_file *uf, void *arg);
 int userpci_irq_mask(struct userpci_file *uf, void *arg);

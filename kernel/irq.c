@@ -107,7 +107,13 @@ static void vector_mask(struct userpci_device *u, struct userpci_vector *v, bool
 	}
 	spin_lock_irqsave(&u->irq_lock, flags);
 	v->masked = masked;
-	pci_intx(u->pdev, !masked);
+	if (masked) {
+		pci_intx(u->pdev, false);
+	} else if (!pci_check_and_unmask_intx(u->pdev)) {
+		/* The line is up, and the function stays masked: told without an interrupt. */
+		v->masked = true;
+		deliver(v);
+	}
 	spin_unlock_irqrestore(&u->irq_lock, flags);
 }
 
@@ -117,6 +123,15 @@ void userpci_irq_mask_all(struct userpci_device *u, bool masked)
 
 	for (i = 0; i < u->irq_count; i++)
 		vector_mask(u, &u->vectors[i], masked);
+}
+
+/* What read() does with USERPCI_IRQ_READ_UNMASKS. */
+void userpci_irq_let_in(struct userpci_device *u)
+{
+	mutex_lock(&u->lock);
+	if (!u->gone && u->irq_count && u->vectors[0].masked)
+		vector_mask(u, &u->vectors[0], false);
+	mutex_unlock(&u->lock);
 }
 
 static int vector_request(struct userpci_device *u, unsigned int i)
@@ -223,14 +238,15 @@ int userpci_irq_enable(struct userpci_file *uf, void *arg)
 	struct userpci_uapi_irq *a = arg;
 	struct userpci_device *u = uf->u;
 
-	if (a->kind > USERPCI_IRQ_MSIX || a->reserved)
+	if (a->kind > USERPCI_IRQ_MSIX || a->flags & ~USERPCI_IRQ_READ_UNMASKS)
 		return -EINVAL;
-	if (a->kind == USERPCI_IRQ_INTX && a->count > 1)
+	if (a->kind == USERPCI_IRQ_INTX ? a->count > 1 : a->flags)
 		return -EINVAL;
 	/* Checked before the old vectors go, so that a mistake costs nothing. */
 	if (a->count > min(userpci_irq_offered(u->pdev, a->kind), u->num_vectors))
 		return -ENOSPC;
 	userpci_irq_stop(u);
+	WRITE_ONCE(u->read_unmasks, a->flags);
 	return a->count ? vectors_enable(u, a->kind, a->count) : 0;
 }
 

@@ -224,20 +224,23 @@ struct userpci_uapi_dma_get {
 /*
  * USERPCI_IRQ_ENABLE - vectors 0..count-1 of one kind; count 0 gives all back. Owner.
  * What was enabled before is given back first, its eventfds too.
- * EINVAL: kind, or count with USERPCI_IRQ_INTX is not 1; ENOSPC: fewer than count are there.
- * INTx arrives masked after each interrupt: USERPCI_IRQ_MASK with masked = 0 lets the next one in.
+ * EINVAL: kind, flags, or count with USERPCI_IRQ_INTX is not 1; ENOSPC: fewer than count are there.
+ * INTx arrives masked after each interrupt: USERPCI_IRQ_MASK with masked = 0 lets the next one in;
+ * or, with USERPCI_IRQ_READ_UNMASKS, the owner's next read() does, when all before was told.
  */
-#define USERPCI_IRQ_ENABLE _IO(USERPCI_IOC_TYPE, 8)
+#define USERPCI_IRQ_ENABLE	 _IO(USERPCI_IOC_TYPE, 8)
 
-#define USERPCI_IRQ_INTX   0
-#define USERPCI_IRQ_MSI	   1
-#define USERPCI_IRQ_MSIX   2
+#define USERPCI_IRQ_INTX	 0
+#define USERPCI_IRQ_MSI		 1
+#define USERPCI_IRQ_MSIX	 2
+
+#define USERPCI_IRQ_READ_UNMASKS (1u << 0) /* INTX only */
 
 struct userpci_uapi_irq {
 	__u32 size;
 	__u32 kind; /* USERPCI_IRQ_INTX, _MSI, _MSIX */
 	__u32 count;
-	__u32 reserved;
+	__u32 flags; /* USERPCI_IRQ_READ_UNMASKS; before it came, reserved */
 };
 
 /*

@@ -5,7 +5,8 @@
  *
  * Usage: irq STACK ADDRESS, where STACK is userpci, vfio-pci or uio_pci_generic. Output: as loop.h.
  * In a workload's name `msi` and `intx` are read from an eventfd, and of uio_pci_generic from its
- * own descriptor; `node` is read() of the module's own.
+ * own descriptor; `node` is read() of the module's own, and with `intx-read` that also lets the
+ * interrupt in again.
  *
  *     raise    the register write, and the kernel's handler
  *     polled   the same, and the read() that tells of it
@@ -23,6 +24,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -108,18 +110,18 @@ static void choose_eventfd(unsigned int kind)
 	let_in = kind == USERPCI_IRQ_INTX ? unmask_by_call : nothing;
 }
 
-static void choose_node(unsigned int kind)
+/* Without an eventfd, as a program that knows the module and not the library. */
+static void choose_node(unsigned int kind, unsigned int flags)
 {
-	int fd;
+	struct userpci_uapi_irq irq = { .size = sizeof(irq), .kind = kind, .count = 1 };
 
-	try(userpci_irq_enable(device, kind, 1), "interrupts");
-	/* Without an eventfd, as a program that reads the node. */
-	fd = eventfd(0, EFD_CLOEXEC);
-	try(userpci_irq_set_fd(device, 0, fd), "eventfd");
-	try(device->backend->irq_eventfd(device, 0, -1), "eventfd");
+	irq.flags = flags;
+	userpci_irq_disable(device);
+	if (ioctl(device->fd, USERPCI_IRQ_ENABLE, &irq))
+		err(1, "interrupts");
 	notice_fd = device->fd;
 	notice_bytes = sizeof(uint32_t);
-	let_in = kind == USERPCI_IRQ_INTX ? unmask_by_write : nothing;
+	let_in = kind == USERPCI_IRQ_INTX && !flags ? unmask_by_write : nothing;
 }
 
 static void open_uio(const char *address)
@@ -301,12 +303,14 @@ int main(int argc, char **argv)
 		run_all("msi", threads);
 		if (!is_ours)
 			continue;
-		choose_node(USERPCI_IRQ_MSI);
+		choose_node(USERPCI_IRQ_MSI, 0);
 		run_all("msi-node", threads);
 		choose_eventfd(USERPCI_IRQ_INTX);
 		run_all("intx", threads);
-		choose_node(USERPCI_IRQ_INTX);
+		choose_node(USERPCI_IRQ_INTX, 0);
 		run_all("intx-node", threads);
+		choose_node(USERPCI_IRQ_INTX, USERPCI_IRQ_READ_UNMASKS);
+		run_all("intx-read", threads);
 	}
 	userpci_close(device);
 	return 0;

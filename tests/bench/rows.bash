@@ -64,7 +64,7 @@ nic_rows() {
 all_rows() {
   local kernel
   nic_rows
-  irq_rows userpci edu msi msi-node intx intx-node
+  irq_rows userpci edu msi msi-node intx intx-node intx-read
   irq_rows uio_pci_generic edu intx
   irq_rows vfio-pci edu-iommu msi
   call_rows userpci edu

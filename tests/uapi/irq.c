@@ -17,7 +17,7 @@ TEST(irq_checks)
 	CHECK_EQ(irq_set(fd, USERPCI_IRQ_MSI, 2), -ENOSPC);
 	CHECK_EQ(irq_set(fd, USERPCI_IRQ_MSI, UINT32_MAX), -ENOSPC);
 	CHECK_EQ(irq_set(fd, USERPCI_IRQ_MSIX, 1), -ENOSPC);
-	i.count = 1, i.reserved = 1;
+	i.count = 1, i.flags = 2;
 	CHECK_EQ(call(fd, USERPCI_IRQ_ENABLE, &i), -EINVAL);
 	CHECK_EQ(irq_eventfd(fd, 0, event), -EINVAL); /* none enabled */
 	CHECK_EQ(irq_mask(fd, 0, 0), -EINVAL);
@@ -582,6 +582,52 @@ TEST(irq_read_wakes_all)
 	}
 	edu_ack(regs);
 	munmap(regs, 1 << 20);
+	close(fd);
+}
+
+/* With USERPCI_IRQ_READ_UNMASKS the owner's read() lets INTx in, when all before was told. */
+TEST(irq_read_unmasks)
+{
+	struct userpci_uapi_irq i = SIZED(userpci_uapi_irq);
+	int fd = node_own(EDU), observer = node_open(device_bind(EDU), O_RDONLY | O_NONBLOCK);
+	void *regs = edu_map(fd);
+	uint32_t first, count;
+	int round, status;
+	pid_t pid;
+
+	i.kind = USERPCI_IRQ_MSI, i.count = 1, i.flags = USERPCI_IRQ_READ_UNMASKS;
+	CHECK_EQ(call(fd, USERPCI_IRQ_ENABLE, &i), -EINVAL);
+	i.kind = USERPCI_IRQ_INTX, i.flags = USERPCI_IRQ_READ_UNMASKS | 2;
+	CHECK_EQ(call(fd, USERPCI_IRQ_ENABLE, &i), -EINVAL);
+	i.flags = USERPCI_IRQ_READ_UNMASKS;
+	CHECK_EQ(call(fd, USERPCI_IRQ_ENABLE, &i), 0);
+	edu_raise(regs, 1);
+	CHECK_EQ(read(fd, &first, sizeof(first)), sizeof(first));
+	CHECK_EQ(read(observer, &count, sizeof(count)), sizeof(count));
+	for (round = 1; round <= 3; round++) {
+		edu_ack(regs);
+		edu_raise(regs, 1);
+		/* Masked, and an observer changes nothing. */
+		CHECK_EQ(read(observer, &count, sizeof(count)), -1);
+		CHECK_EQ(errno, EAGAIN);
+		CHECK_EQ(read(fd, &count, sizeof(count)), sizeof(count));
+		CHECK_EQ(count, first + round);
+		CHECK_EQ(read(observer, &count, sizeof(count)), sizeof(count));
+		CHECK_EQ(count, first + round);
+	}
+	/* Not acknowledged: it is told again. Acknowledged: the read sleeps until the next. */
+	CHECK_EQ(read(fd, &count, sizeof(count)), sizeof(count));
+	CHECK_EQ(count, first + round);
+	edu_ack(regs);
+	pid = reads_once(fd);
+	usleep(100000); /* it sleeps in read() by now; if not, the test is only weaker */
+	CHECK_EQ(waitpid(pid, &status, WNOHANG), 0);
+	edu_raise(regs, 1);
+	CHECK_EQ(waitpid(pid, &status, 0), pid);
+	CHECK_EQ(status, 0);
+	edu_ack(regs);
+	munmap(regs, 1 << 20);
+	close(observer);
 	close(fd);
 }
 
