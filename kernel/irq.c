@@ -106,12 +106,13 @@ static void vector_mask(struct userpci_device *u, struct userpci_vector *v, bool
 		return;
 	}
 	spin_lock_irqsave(&u->irq_lock, flags);
-	v->masked = masked;
-	if (masked) {
-		pci_intx(u->pdev, false);
-	} else if (!pci_check_and_unmask_intx(u->pdev)) {
-		/* The line is up, and the function stays masked: told without an interrupt. */
-		v->masked = true;
+	if (masked || !v->masked) {
+		v->masked = masked;
+		pci_intx(u->pdev, !masked);
+	} else if (pci_check_and_unmask_intx(u->pdev)) {
+		v->masked = false;
+	} else {
+		/* The line is up: told without an interrupt, and the function stays masked. */
 		deliver(v);
 	}
 	spin_unlock_irqrestore(&u->irq_lock, flags);

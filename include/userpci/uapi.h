@@ -240,7 +240,7 @@ struct userpci_uapi_irq {
 	__u32 size;
 	__u32 kind; /* USERPCI_IRQ_INTX, _MSI, _MSIX */
 	__u32 count;
-	__u32 flags; /* USERPCI_IRQ_READ_UNMASKS; before it came, reserved */
+	__u32 flags; /* USERPCI_IRQ_READ_UNMASKS */
 };
 
 /*

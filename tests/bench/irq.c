@@ -10,7 +10,8 @@
  *
  *     raise    the register write, and the kernel's handler
  *     polled   the same, and the read() that tells of it
- *     blocked  the same, in a thread that sleeps in read(): to its return
+ *     blocked  the same, in a thread that sleeps in read(): to its return; blocked-rt: of the
+ *              real-time class, which the scheduler keeps fewer accounts of
  *     ack      the device is acknowledged, and the interrupt let in again
  *     cycle    raise, read(), ack
  */
@@ -211,17 +212,17 @@ static void measure_cycle(void)
 }
 
 /* Whose turn it is, the scheduler decides at once: the thread that raises the interrupt is idle. */
-static void be_idle(int idle)
+static void take_class(int policy)
 {
-	const struct sched_param none = { 0 };
+	const struct sched_param param = { .sched_priority = policy == SCHED_FIFO };
 
-	if (sched_setscheduler(0, idle ? SCHED_IDLE : SCHED_OTHER, &none))
+	if (sched_setscheduler(0, policy, &param))
 		err(1, "scheduler");
 }
 
-static void *reader(void *unused)
+static void *reader(void *policy)
 {
-	(void)unused;
+	take_class(*(const int *)policy);
 	for (;;) {
 		notice();
 		icount_end(&figure.window);
@@ -240,9 +241,14 @@ static void measure_blocked(void)
 static const struct workload {
 	const char *name;
 	void (*measure)(void);
+	int policy; /* of the thread that sleeps */
 } workloads[] = {
-	{ "raise", measure_raise }, { "polled", measure_polled },   { "ack", measure_ack },
-	{ "cycle", measure_cycle }, { "blocked", measure_blocked },
+	{ "raise", measure_raise, 0 },
+	{ "polled", measure_polled, 0 },
+	{ "ack", measure_ack, 0 },
+	{ "cycle", measure_cycle, 0 },
+	{ "blocked", measure_blocked, SCHED_OTHER },
+	{ "blocked-rt", measure_blocked, SCHED_FIFO },
 };
 
 static void run(const char *kind, const struct workload *workload)
@@ -251,9 +257,9 @@ static void run(const char *kind, const struct workload *workload)
 	unsigned int i;
 
 	if (workload->measure == measure_blocked) {
-		if (pthread_create(&thread, NULL, reader, NULL))
+		if (pthread_create(&thread, NULL, reader, (void *)&workload->policy))
 			errx(1, "no thread");
-		be_idle(1);
+		take_class(SCHED_IDLE);
 	}
 	figure_init(&figure, 0, CYCLES);
 	for (i = 0; i < WARM_UP + CYCLES; i++) {
@@ -265,7 +271,7 @@ static void run(const char *kind, const struct workload *workload)
 	if (workload->measure == measure_blocked) {
 		pthread_cancel(thread);
 		pthread_join(thread, NULL);
-		be_idle(0);
+		take_class(SCHED_OTHER);
 	}
 	printf("irq-%s-%s\t-\tinstructions\t%.0f\t%.2f\tper cycle\n", kind, workload->name,
 	       icount_mean(&figure.window), figure_spread(&figure));

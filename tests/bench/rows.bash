@@ -22,7 +22,7 @@ nics=(
 irq_rows() {
   local kind workload
   for kind in "${@:3}"; do
-    for workload in raise polled ack cycle blocked; do
+    for workload in raise polled ack cycle blocked blocked-rt; do
       echo "$1/edu/irq-$kind-$workload $2"
     done
   done

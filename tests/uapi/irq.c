@@ -631,6 +631,31 @@ TEST(irq_read_unmasks)
 	close(fd);
 }
 
+/* To let an interrupt in that is not held back changes nothing, also in the moment it comes. */
+TEST(irq_intx_unmask_while_it_comes)
+{
+	int fd = node_own(EDU), event = new_eventfd(), round;
+	void *regs = edu_map(fd);
+	pid_t pid;
+
+	CHECK_EQ(irq_set(fd, USERPCI_IRQ_INTX, 1), 0);
+	CHECK_EQ(irq_eventfd(fd, 0, event), 0);
+	pid = fork();
+	CHECK(pid >= 0);
+	while (!pid)
+		(void)irq_mask(fd, 0, 0);
+	for (round = 0; round < 300; round++) {
+		edu_raise(regs, 1);
+		CHECK(taken(event) >= 1);
+		edu_ack(regs);
+	}
+	kill(pid, SIGKILL);
+	CHECK_EQ(waitpid(pid, NULL, 0), pid);
+	munmap(regs, 1 << 20);
+	close(event);
+	close(fd);
+}
+
 TEST(irq_write_masks_and_unmasks)
 {
 	int fd = node_own(EDU), event = new_eventfd();
