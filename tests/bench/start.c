@@ -45,6 +45,6 @@ int main(void)
 		min = !i || took < min ? took : min;
 		max = !i || took > max ? took : max;
 	}
-	printf("open\t-\twall\t%.1f\t%.1f\tms\n", sum / ROUNDS, 100 * (max - min) * ROUNDS / sum);
+	printf("open\t-\twall\t%.1f\t%.1f-%.1f\tms\n", sum / ROUNDS, min, max);
 	return 0;
 }

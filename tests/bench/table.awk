@@ -27,7 +27,7 @@ function note(kind, name) {
 }
 
 function percent(row, metric) {
-  return spread[row, metric] + 0 == spread[row, metric] ? spread[row, metric] "%" : "-"
+  return spread[row, metric] ~ /^[0-9.]+$/ ? spread[row, metric] "%" : spread[row, metric]
 }
 
 function cell(row, metric) {
@@ -69,7 +69,7 @@ function other_line(d, w, b, s, row) {
 }
 
 function time_line(d, w, b, s, row) {
-  line("td", sprintf("%-17s|%-20s|%5s|%-9s|%9s|%6s|%s", d, w, b, s, cell(row, "wall"), \
+  line("td", sprintf("%-17s|%-20s|%5s|%-9s|%9s|%12s|%s", d, w, b, s, cell(row, "wall"), \
     percent(row, "wall"), unit[row]))
 }
 
@@ -109,8 +109,8 @@ END {
   }
   if (count["time1"]) {
     head("Time, for comparison only")
-    line("th", sprintf("%-17s|%-20s|%5s|%-9s|%9s|%6s|%s", "device", "work", "burst", "stack", \
-      "time", "spread", "unit"))
+    line("th", sprintf("%-17s|%-20s|%5s|%-9s|%9s|%12s|%s", "device", "work", "burst", "stack", \
+      "time", "least-most", "unit"))
     all("time")
   }
 }

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # wall.awk REPORT LOG: runs of userpci and another stack by turns, by the clock: how many times as
-# long the other takes, the mean of the pairs and their spread. The REPORT is empty.
+# long the other takes, the mean of the pairs, the least and the most. The REPORT is empty.
 
 $1 == "job" {
   stack = $2
@@ -25,6 +25,6 @@ $3 == "instructions" { # of a clock here
 
 END {
   if (count)
-    printf "%s\t%s\twall-%s\t%s\twall\t%.2f\t%.0f\ttimes userpci\n", other, device, workload, \
-      burst, sum / count, 100 * (max - min) * count / sum
+    printf "%s\t%s\twall-%s\t%s\twall\t%.2f\t%.2f-%.2f\ttimes userpci\n", other, device, workload, \
+      burst, sum / count, min, max
 }
