@@ -9,8 +9,7 @@
 
 #include "queue.h"
 
-#define PACKED_ID	(1ull << VIRTIO_PACKED_ID)	       /* from one buffer to the next */
-#define PACKED_SHORTEST (VIRTIO_NET_HEADER + VIRTIO_FRAME_MIN) /* of a received frame's bytes */
+#define PACKED_ID (1ull << VIRTIO_PACKED_ID) /* from one buffer to the next */
 /* What is looked at of a used descriptor: of all of its word, and of the half above the length. */
 #define PACKED_WORD (VIRTIO_PACKED_CHECK | 0xffffffffull)
 #define PACKED_HEAD ((uint32_t)(VIRTIO_PACKED_CHECK >> VIRTIO_PACKED_ID))
@@ -33,7 +32,7 @@ static inline unsigned int packed_rx_run(struct unic_queue *queue, struct virtio
 	struct unic_packet **slot = r->packets + index, *packet;
 	struct unic_packet **fresh = queue->pool->free + queue->pool->free_count;
 	uint64_t id = index * PACKED_ID, length, flags, bytes = 0;
-	uint64_t shortest = (virtio_packed_used(r, r->next) | id) + PACKED_SHORTEST;
+	uint64_t shortest = (virtio_packed_used(r, r->next) | id) + VIRTIO_RX_SHORTEST;
 	uint64_t next = (virtio_packed_avail(r, r->next + r->mask + 1) | VIRTIO_RX_PACKED) + id;
 	uint64_t range = virtio_longest(queue) - VIRTIO_FRAME_MIN;
 	size_t n;
@@ -48,7 +47,7 @@ static inline unsigned int packed_rx_run(struct unic_queue *queue, struct virtio
 			break;
 		userpci_rmb(); /* the flags before what they are about */
 		packet = slot[n];
-		if (!virtio_rx_simple(packet, unusual, &flags))
+		if (!virtio_rx_simple(r, packet, unusual, &flags))
 			break;
 		length += VIRTIO_FRAME_MIN;
 		packets[n] = packet;

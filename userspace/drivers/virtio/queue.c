@@ -223,7 +223,7 @@ void virtio_rx_fill(struct unic_queue *queue, bool merged, bool checksum)
 	uint32_t i;
 
 	r->merged = merged;
-	r->plain = merged;
+	r->plain = true;
 	r->unusual = (uint16_t) ~(checksum ? VIRTIO_NET_HDR_F_DATA_VALID : 0u);
 	for (i = 0; i <= r->mask; i++) {
 		r->order[i] = (uint16_t)i;
@@ -335,7 +335,7 @@ static int rx_look(const struct unic_queue *queue, struct virtio_ring *r, struct
 	if (err < 0 || !frame->count)
 		return err;
 	/* Spec: 2.8.9, 5.1.6.4: all buffers of a frame are used together. */
-	if (frame->count != expected || frame->total < VIRTIO_NET_HEADER + VIRTIO_FRAME_MIN ||
+	if (frame->count != expected || frame->total < VIRTIO_RX_SHORTEST ||
 	    frame->total > VIRTIO_NET_HEADER + queue->tx_max)
 		frame->good = false;
 	return 1;

@@ -28,6 +28,7 @@
 #define VIRTIO_PACKED_CHECK (VIRTIO_PACKED_BITS | 0xffffull << VIRTIO_PACKED_ID)
 
 #define VIRTIO_FRAME_MIN    14 /* bytes: an Ethernet header */
+#define VIRTIO_RX_SHORTEST  (VIRTIO_NET_HEADER + VIRTIO_FRAME_MIN)
 
 /* A frame may begin so far in front of the default start, and have its header before it. */
 #define VIRTIO_TX_HEADROOM (UNIC_PACKET_HEADROOM - VIRTIO_NET_HEADER)
@@ -55,7 +56,7 @@ struct virtio_ring {
 	bool packed, event_idx, in_order;
 	bool shifted; /* sending, split: positions and descriptors are no longer in step */
 	bool merged;  /* receiving: a frame may be in several buffers, of which the header tells */
-	bool plain;   /* receiving: that, and all buffers came back in order so far */
+	bool plain;   /* receiving: all buffers came back in order so far */
 	bool broken;  /* what the device says makes no sense: it is not listened to any more */
 	uint16_t unusual; /* receiving: header bits that make a frame an exception */
 	/* Receiving: the buffer at each position. Sending: how many descriptors a buffer has, of
@@ -150,8 +151,8 @@ static inline uint32_t virtio_longest(const struct unic_queue *queue)
 _Static_assert(UNIC_RX_L4_GOOD == VIRTIO_NET_HDR_F_DATA_VALID << 3, "virtio_rx_simple()");
 
 /* Whether a frame is in one buffer and needs no work. @flags: what is known of it, UNIC_RX_*. */
-static inline bool virtio_rx_simple(const struct unic_packet *packet, uint32_t unusual,
-				    uint64_t *flags)
+static inline bool virtio_rx_simple(const struct virtio_ring *r, const struct unic_packet *packet,
+				    uint32_t unusual, uint64_t *flags)
 {
 	const uint8_t *start = virtio_rx_start(packet);
 	le16_t buffers;
@@ -161,7 +162,8 @@ static inline bool virtio_rx_simple(const struct unic_packet *packet, uint32_t u
 	memcpy(&buffers, start + offsetof(struct virtio_net_hdr, num_buffers), sizeof(buffers));
 	bits = USERPCI_LE16(bits);
 	*flags = (uint64_t)bits << 3;
-	return !(bits & unusual) && buffers == userpci_cpu_to_le16(1);
+	/* Without MRG_RXBUF the number is anything, but most often 1: that is looked at first. */
+	return !(bits & unusual) && (buffers == userpci_cpu_to_le16(1) || !r->merged);
 }
 
 /* Where a packet to be sent begins, its header in front. */

@@ -9,11 +9,21 @@
 
 #include "queue.h"
 
+#define SPLIT_ID (1ull << 32) /* from one buffer to the next, see split_element() */
+
 /* An element of the used ring in one load, id below and len above: the ring lies so that these are
  * aligned. */
 static inline const volatile le64_t *split_used(const struct virtio_ring *r, uint32_t index)
 {
 	return (const volatile le64_t *)(const volatile void *)&r->used->ring[2 * index];
+}
+
+/* The same with the length below: numbers and lengths compare in one. */
+static inline uint64_t split_element(const volatile le64_t *used)
+{
+	uint64_t word = userpci_le64_to_cpu(*used);
+
+	return word << 32 | word >> 32;
 }
 
 /* How many positions the device has used since; a wrong index makes more than there can be. */
@@ -35,8 +45,8 @@ static inline unsigned int split_rx_run(struct unic_queue *queue, struct virtio_
 	volatile struct virtio_desc *desc = r->desc + index;
 	struct unic_packet **slot = r->packets + index, *packet;
 	struct unic_packet **fresh = queue->pool->free + queue->pool->free_count;
-	uint32_t length, longest = virtio_longest(queue);
-	uint64_t word, flags, bytes = 0;
+	uint64_t shortest = index * SPLIT_ID + VIRTIO_RX_SHORTEST, length, flags, bytes = 0;
+	uint64_t range = virtio_longest(queue) - VIRTIO_FRAME_MIN;
 	size_t n;
 
 	if (!r->plain)
@@ -44,19 +54,20 @@ static inline unsigned int split_rx_run(struct unic_queue *queue, struct virtio_
 	if (count > r->mask + 1 - index)
 		count = r->mask + 1 - index;
 	for (n = 0; n < count; n++) {
-		word = userpci_le64_to_cpu(used[n]);
-		packet = slot[n];
-		length = (uint32_t)(word >> 32) - VIRTIO_NET_HEADER;
-		if ((uint32_t)word != index + n ||
-		    length - VIRTIO_FRAME_MIN > longest - VIRTIO_FRAME_MIN ||
-		    !virtio_rx_simple(packet, unusual, &flags))
+		length = split_element(used + n) - shortest;
+		if (length > range) /* also where the number differs */
 			break;
+		packet = slot[n];
+		if (!virtio_rx_simple(r, packet, unusual, &flags))
+			break;
+		length += VIRTIO_FRAME_MIN;
 		packets[n] = packet;
-		unic_packet_set(packet, length, flags);
+		unic_packet_set(packet, (uint32_t)length, flags);
 		bytes += length;
 		packet = *--fresh;
 		slot[n] = packet;
 		desc[n].address = userpci_cpu_to_le64(virtio_rx_iova(packet, space));
+		shortest += SPLIT_ID;
 	}
 	r->next += (uint32_t)n;
 	queue->pool->free_count -= (uint32_t)n;
