@@ -11,10 +11,11 @@
 enum { EACH = 1, NIC = 2, IGB = 4, TAP = 8 };
 
 /* QEMU's virtio-net has offloads and queues where its netdev has them: of those only a tap. */
-#define ON_TAP "netdev=wire,mq=on,vectors=6"
+#define ON_TAP	 "netdev=wire,mq=on,vectors=6"
+#define UNMERGED "mrg_rxbuf=off"
 
 static const struct {
-	const char *name, *open, *id; /* for a private QEMU; and on a bus... */
+	const char *name, *open, *id; /* for a private QEMU; and on a bus, if there... */
 	unsigned int first;	      /* ...where those of a model follow one another */
 	unsigned int sets;
 } models[] = {
@@ -25,6 +26,8 @@ static const struct {
 	{ "nvme", "qemu:nvme,serial=0", "1b36:0010", 0, EACH },
 	{ "virtio-net", "qemu:virtio-net-pci", "1af4:1041", 0, EACH | NIC },
 	{ "virtio-net-packed", "qemu:virtio-net-pci,packed=on", "1af4:1041", 2, NIC },
+	{ "virtio-net-unmerged", "qemu:virtio-net-pci," UNMERGED, "", 0, NIC },
+	{ "virtio-net-packed-unmerged", "qemu:virtio-net-pci,packed=on," UNMERGED, "", 0, NIC },
 	{ "rtl8139", "qemu:rtl8139", "10ec:8139", 0, NIC },
 	{ "igb", "qemu:igb", "8086:10c9", 0, NIC | IGB },
 	{ "virtio-net-tap", "qemu:virtio-net-pci," ON_TAP, "", 0, NIC | TAP },
@@ -59,11 +62,12 @@ void suite_add(unsigned int backends, struct harness_test *test)
 	harness.last = &test->next;
 }
 
-static bool is_there(unsigned int sets)
+static bool is_there(unsigned int i)
 {
-	if (sets & IGB && !getenv("SUITE_IGB"))
+	if (!models[i].id[0] && suite_backend() != QEMU)
 		return false;
-	return !(sets & TAP) || (getenv("SUITE_TAP") && suite_backend() == QEMU);
+	return !(models[i].sets & IGB && !getenv("SUITE_IGB")) &&
+	       !(models[i].sets & TAP && !getenv("SUITE_TAP"));
 }
 
 static void add_set(unsigned int set, unsigned int backends, struct harness_test *tests,
@@ -74,7 +78,7 @@ static void add_set(unsigned int set, unsigned int backends, struct harness_test
 	char *name;
 
 	for (i = 0; i < MODELS; i++) {
-		if (!(models[i].sets & set) || !is_there(models[i].sets))
+		if (!(models[i].sets & set) || !is_there(i))
 			continue;
 		if (set == NIC && nic && strcmp(nic, models[i].name))
 			continue;

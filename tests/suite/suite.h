@@ -45,7 +45,7 @@ void suite_add(unsigned int backends, struct harness_test *test);
 
 /* Device models: they have QEMU's names. */
 #define SUITE_MODELS 6
-#define SUITE_NICS   8 /* at most */
+#define SUITE_NICS   10 /* at most */
 
 void suite_add_each(struct harness_test *tests, const char *title, void (*run)(void));
 void suite_add_nics(unsigned int backends, struct harness_test *tests, const char *title,
