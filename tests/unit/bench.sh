@@ -72,6 +72,17 @@ test_merge() {
   report merge_wanted_only "$(! grep raise "$work/merged")"
 }
 
+test_wall() {
+  for other in 150 250; do
+    printf 'job\tuserpci\te1000\nforward\t32\tinstructions\t100\t1\tper packet\n'
+    printf 'job\tdpdk\te1000\nforward\t32\tinstructions\t%s\t1\tper packet\n' "$other"
+  done >"$work/log"
+  awk -F '\t' -f wall.awk /dev/null "$work/log" >"$work/merged"
+  report merge_wall "$(
+    grep -qP '^dpdk\te1000\twall-forward\t32\twall\t2.00\t1.50-2.50\t' "$work/merged" ||
+      cat "$work/merged")"
+}
+
 test_rows() {
   local one
   report rows_one "$([ "$(./run --list userpci/e1000/rx/32)" = userpci/e1000/rx/32 ] ||
@@ -95,6 +106,7 @@ test_page() {
 
 test_gate
 test_merge
+test_wall
 test_rows
 test_page
 exit $failed
