@@ -72,7 +72,7 @@ GUEST := $(UAPI) $(O)/tests/debug/debug $(SUITE) \
 	$(patsubst tests/%.c,$(O)/tests/%,$(NIC_TEST_SRC) $(SYSTEM_SRC))
 # QEMU's plugin of `qemu/run --icount-report`.
 ICOUNT := $(O)/qemu/icount.so
-BENCH := $(addprefix $(O)/tests/bench/,userpci irq bar calls start)
+BENCH := $(addprefix $(O)/tests/bench/,userpci scale echo irq bar calls start)
 PEERS := $(addprefix $(O)/tests/bench/,dpdk dpdk-best kernel)
 CONFORMANCE := $(O)/tests/conformance/conformance $(O)/tests/conformance/conformance32
 
@@ -176,7 +176,7 @@ $(O)/tests/debug/debug: $(call obj,$(DEBUG_SRC) tests/uapi/support.c)
 $(O)/tests/debug/debug: LIBS := -pthread
 $(SUITE): $(call obj,$(SUITE_SRC))
 $(BENCH): $(LIBUNIC) $(LIBUSERPCI)
-$(O)/tests/bench/irq: LIBS := -pthread
+$(O)/tests/bench/irq $(O)/tests/bench/scale: LIBS := -pthread
 # DPDK as Debian ships it, and without shared libraries: of its own list for that (pkg-config
 # --static), which has the drivers of a hundred devices, those that are used here.
 DPDK_DRIVERS := net_e1000 net_virtio bus_pci bus_vdev mempool_ring

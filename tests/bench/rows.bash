@@ -60,10 +60,36 @@ nic_rows() {
   done
 }
 
+# NIC QUEUES RINGS: on what it is counted that more of something does not make a packet dearer.
+# QEMU: virtio-net's transmit ring has 256 descriptors at most.
+scales=(
+  "e1000 1 64,256,1024,4096"
+  "e1000e 1,2 64,256,1024,4096"
+  "igb 1,2,4 64,256,1024,4096"
+  "virtio-net 1,2,4 64,256"
+)
+
+scale_rows() {
+  local row name queues rings value
+  for row in "${scales[@]}"; do
+    read -r name queues rings <<<"$row"
+    for value in ${queues//,/ }; do
+      echo "userpci/$name/scale-queues-$value/32 scale-$name"
+    done
+    for value in ${rings//,/ }; do
+      echo "userpci/$name/scale-ring-$value/32 scale-$name"
+    done
+    for value in size-64 size-1514 ports-1 ports-2 ports-4; do
+      echo "userpci/$name/scale-$value/32 scale-$name"
+    done
+  done
+}
+
 # Prints "ROW MACHINE" for all rows.
 all_rows() {
   local kernel
   nic_rows
+  scale_rows
   irq_rows userpci edu msi msi-node intx intx-node intx-read
   irq_rows uio_pci_generic edu intx
   irq_rows vfio-pci edu-iommu msi
@@ -117,16 +143,25 @@ jobs() {
 
 # The slots of the three NICs of a machine: the first is connected to nothing, and a cable is
 # between the other two. QEMU: an igb needs the slot behind its own for its virtual functions.
+# A machine of the scale- rows has three more that are connected to nothing; slots above 0a are then
+# those of virtual functions.
 lone=02.0 near=04.0 far=06.0
+more_lone=(08.0 0a.0 0a.1)
 
-# nic_options NAME: for three of these.
-nic_options() {
-  local row properties
-  local -a words
+# find_nic NAME: sets $words to its line.
+find_nic() {
+  local row
   for row in "${nics[@]}"; do
     read -ra words <<<"$row"
     [ "${words[0]}" != "$1" ] || break
   done
+}
+
+# nic_options NAME: for three of these.
+nic_options() {
+  local properties
+  local -a words
+  find_nic "$1"
   [ "${words[1]}" = - ] || options+=(--emulator "${words[1]}")
   properties=addr=$lone
   [ "${words[3]}" = - ] || properties+=,${words[3]}
@@ -135,6 +170,26 @@ nic_options() {
   options+=(--qemu -netdev --qemu hubport,id=far,hubid=0)
   options+=(--device "${words[2]},addr=$near,netdev=near")
   options+=(--device "${words[2]},addr=$far,netdev=far")
+}
+
+# scale_options NAME: for the scale- rows. See tests/bench/taps for virtio-net's.
+scale_options() {
+  local address tap
+  local -a words
+  if [ "$1" != virtio-net ]; then
+    nic_options "$1"
+  else
+    for tap in 0 1; do
+      options+=(--qemu -netdev --qemu
+        "tap,id=tap$tap,ifname=tap$tap,script=no,downscript=no,vhost=off,queues=4")
+    done
+    options+=(--device "virtio-net-pci,addr=$far,netdev=tap0,mq=on,vectors=10")
+    options+=(--device "virtio-net-pci,addr=$lone,netdev=tap1,mq=on,vectors=10")
+  fi
+  find_nic "$1"
+  for address in "${more_lone[@]}"; do
+    options+=(--device "${words[2]},addr=$address,multifunction=on")
+  done
 }
 
 # machine_options MACHINE REPORT: adds to $options what qemu/run needs for it; the plugin's counts
@@ -156,6 +211,7 @@ machine_options() {
     kernel=${1#bar-}
     options+=(--device pci-testdev,membar=256M --device pci-testdev,membar=1G)
     ;;
+  scale-*) scale_options "${1#scale-}" ;;
   *) nic_options "${1#wall-}" ;;
   esac
   options+=(--kernel "${kernel%-iommu}")
