@@ -117,12 +117,14 @@ static void drain(unsigned int queue)
 		unic_packet_free_burst(packets, (unsigned int)count);
 }
 
-/* Which flows come to which queue is the device's to say. */
+/* Which flows come to which queue is the device's to say, unless each comes back. */
 static void find_flows(void)
 {
 	unsigned int flow_of[QUEUES_MAX] = { 0 }, missing = plan.queues, flow, queue;
 	int count;
 
+	for (queue = 0; generator == receiver && queue < plan.queues; queue++, missing--)
+		flow_of[queue] = queue + 1;
 	for (flow = 1; flow < FLOWS && missing; flow++) {
 		frame_write(frames[0], flow);
 		generate(0, 1);
@@ -163,6 +165,8 @@ static struct unic_port *port_open(const char *address, unsigned int queues,
 		.rx_descriptors = plan.ring,
 		.tx_descriptors = plan.ring,
 		.queues = queues,
+		/* Twice the rings of the receiver and of each sender, as by default of two. */
+		.packets = share ? 0 : 4 * plan.ring * queues * plan.senders,
 		.share = share,
 		.flags = UNIC_CONFIG_PROMISCUOUS,
 		.offloads = UNIC_OFFLOAD_RX_CHECKSUM | UNIC_OFFLOAD_TX_CHECKSUM |

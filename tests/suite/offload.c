@@ -12,7 +12,7 @@
 #define TAG	 0x6123 /* priority 3, VLAN 291 */
 #define PRIORITY 0xe000 /* a tag of no VLAN */
 
-#define DEVICE	 (UNIC_OFFLOAD_ALL & ~UNIC_OFFLOAD_RSS)
+#define DEVICE	 (UNIC_OFFLOAD_ALL & ~(UNIC_OFFLOAD_RSS | UNIC_OFFLOAD_HASH))
 
 static uint8_t big[UNIC_TSO_MAX + 100];
 
@@ -589,6 +589,7 @@ static void receive_flow(struct cable *c, unsigned int number, struct seen *seen
 
 	cable_put(c, frame, length);
 	q = receive_any(c, &packet);
+	CHECK_EQ(!!(packet->flags & UNIC_RX_HASH), !!obtained(c, UNIC_OFFLOAD_HASH));
 	hash = packet->flags & UNIC_RX_HASH ? packet->hash : 0;
 	CHECK(port_unpack(packet, came) >= length);
 	CHECK(!memcmp(came, frame, length));
@@ -656,7 +657,7 @@ static void check_rss(struct unic_config *config)
 /* What the devices have, of it four at most; 1: that is all there is. */
 static struct unic_config all_queues(void)
 {
-	struct unic_config config = { .offloads = UNIC_OFFLOAD_RSS };
+	struct unic_config config = { .offloads = UNIC_OFFLOAD_RSS | UNIC_OFFLOAD_HASH };
 	struct unic_port *port;
 
 	CHECK_EQ(cable_try(suite_address(suite_model()), NULL, &port), 0);

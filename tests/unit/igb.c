@@ -736,7 +736,10 @@ static unsigned int find_frame(void)
 
 TEST(igb_rss)
 {
-	struct unic_config config = { .queues = QUEUES, .offloads = UNIC_OFFLOAD_RSS };
+	struct unic_config config = {
+		.queues = QUEUES,
+		.offloads = UNIC_OFFLOAD_RSS | UNIC_OFFLOAD_HASH,
+	};
 	uint32_t i, other, seen = 0, port_number;
 	uint8_t frame[FRAME_MAX], queue;
 	struct unic_packet *packet;
@@ -833,7 +836,10 @@ static void wait_for_link(void)
 /* Each queue sleeps until its own vector; the first hears of the link, too. */
 TEST(igb_msix)
 {
-	struct unic_config config = { .queues = QUEUES, .offloads = UNIC_OFFLOAD_RSS };
+	struct unic_config config = {
+		.queues = QUEUES,
+		.offloads = UNIC_OFFLOAD_RSS | UNIC_OFFLOAD_HASH,
+	};
 	struct unic_packet *packet;
 	uint8_t frame[FRAME_MAX];
 	struct flow flow = udp_flow;

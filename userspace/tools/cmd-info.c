@@ -23,6 +23,7 @@ static const struct {
 	{ UNIC_OFFLOAD_VLAN_INSERT, "vlan-insert" },
 	{ UNIC_OFFLOAD_TSO, "tso" },
 	{ UNIC_OFFLOAD_RSS, "rss" },
+	{ UNIC_OFFLOAD_HASH, "hash" },
 };
 
 static void print_offloads(uint32_t can)

@@ -170,7 +170,7 @@ static void e1000e_rx_setup(struct unic_port *port)
 	intel_filter_set(port);
 	if (offloads & UNIC_OFFLOAD_RX_CHECKSUM)
 		rxcsum |= E1000_RXCSUM_IPOFL | E1000_RXCSUM_TUOFL;
-	if (offloads & UNIC_OFFLOAD_RSS) {
+	if (offloads & (UNIC_OFFLOAD_RSS | UNIC_OFFLOAD_HASH)) {
 		intel_rss_set(port, E1000E_RETA_QUEUE);
 		rxcsum |= E1000E_RXCSUM_PCSD;
 		mrqc = E1000E_MRQC_RSS | E1000E_MRQC_FIELDS;
@@ -316,7 +316,7 @@ static int e1000e_rx_burst(struct unic_queue *queue, struct unic_packet **packet
 {
 	static const struct intel_rx_kind kind = { E1000E_RXD_ERRORS, e1000e_tx_reclaim };
 
-	if (queue->port->info.offloads & UNIC_OFFLOAD_RSS)
+	if (queue->port->info.offloads & UNIC_OFFLOAD_HASH)
 		return intel_rx(queue, packets, count, kind, true);
 	return intel_rx(queue, packets, count, kind, false);
 }

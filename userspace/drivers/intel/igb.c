@@ -144,7 +144,7 @@ static void igb_rx_setup(struct unic_port *port)
 	intel_filter_set(port);
 	if (offloads & UNIC_OFFLOAD_RX_CHECKSUM)
 		rxcsum |= E1000_RXCSUM_IPOFL | E1000_RXCSUM_TUOFL;
-	if (offloads & UNIC_OFFLOAD_RSS) {
+	if (offloads & (UNIC_OFFLOAD_RSS | UNIC_OFFLOAD_HASH)) {
 		intel_rss_set(port, 0);
 		rxcsum |= E1000E_RXCSUM_PCSD;
 		mrqc = IGB_MRQC_RSS | IGB_MRQC_FIELDS;
@@ -343,7 +343,7 @@ static int igb_rx_burst(struct unic_queue *queue, struct unic_packet **packets, 
 {
 	static const struct intel_rx_kind kind = { E1000E_RXD_RXE, igb_tx_reclaim };
 
-	if (queue->port->info.offloads & UNIC_OFFLOAD_RSS)
+	if (queue->port->info.offloads & UNIC_OFFLOAD_HASH)
 		return intel_rx(queue, packets, count, kind, true);
 	return intel_rx(queue, packets, count, kind, false);
 }
