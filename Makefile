@@ -42,7 +42,7 @@ USERPCI_SRC := $(addprefix userspace/tools/,userpci.c cmd-list.c cmd-bind.c cmd-
 	interrupts.c completion.c terminal.c run.c json.c cmd-restore.c bind-call.c \
 	bind-report.c) $(BIND_SRC)
 UNIC_SRC := $(addprefix userspace/tools/,unic.c cmd-echo.c cmd-info.c echo.c unic-run.c \
-	cmd-cap.c cmd-replay.c cmd-tap.c pcapng.c cmd-nics.c cmd-stats.c cmd-gen.c gen.c \
+	cmd-cap.c cmd-replay.c cmd-tap.c pcapng.c cmd-nics.c cmd-stats.c cycles.c cmd-gen.c gen.c \
 	cmd-recv.c track.c cmd-fwd.c run.c json.c)
 EDU_SRC := userspace/examples/edu.c
 BOCHS_SRC := $(addprefix userspace/examples/,bochs-display.c picture.c)

@@ -64,6 +64,10 @@ struct unic_port {
 	unsigned int receive_mode; /* UNIC_RECEIVE_* */
 	unsigned int multicast_count;
 	uint8_t multicast[UNIC_MULTICAST_MAX][UNIC_MAC_SIZE];
+	/* Of UNIC_CONFIG_CYCLES, the layer's. */
+	struct unic_cycles *cycles; /* NULL: nothing is counted */
+	uint64_t cycles_own;	    /* of counting itself */
+	int cycles_fd;
 };
 
 struct unic_driver {

@@ -44,10 +44,12 @@ struct unic_port;
 #define UNIC_OFFLOAD_VLAN_INSERT (1u << 3) /* puts them in */
 #define UNIC_OFFLOAD_TSO	 (1u << 4) /* serves UNIC_TX_TSO */
 #define UNIC_OFFLOAD_RSS	 (1u << 5) /* spreads flows over the queues */
-#define UNIC_OFFLOAD_ALL	 0x3fu
+#define UNIC_OFFLOAD_HASH	 (1u << 6) /* tells each packet's flow: UNIC_RX_HASH */
+#define UNIC_OFFLOAD_ALL	 0x7fu
 
 #define UNIC_CONFIG_PROMISCUOUS	 (1u << 0) /* receive every frame; see unic_receive_mode() */
 #define UNIC_CONFIG_NO_IRQ	 (1u << 1) /* no interrupt: unic_wait() is not used */
+#define UNIC_CONFIG_CYCLES	 (1u << 2) /* count what bursts cost, see <unic/cycles.h> */
 
 /* All fields may be 0: the default. */
 struct unic_config {

@@ -11,13 +11,15 @@
 
 #include <unic/driver.h>
 
+#include "cycles.h"
 #include "depot.h"
 
-#define DESCRIPTORS 256	 /* of a ring, unless the application says another number */
-#define IDLE_LOOK   1024 /* bursts in a row that moved nothing, until the device is looked at */
-#define SPIN_MIN    4	 /* looks of unic_wait() before it sleeps */
-#define SPIN_MAX    256
-#define GONE	    0xffff /* what a device that is not there has for a vendor */
+#define DESCRIPTORS  256  /* of a ring, unless the application says another number */
+#define IDLE_LOOK    1024 /* bursts in a row that moved nothing, until the device is looked at */
+#define SPIN_MIN     4	  /* looks of unic_wait() before it sleeps */
+#define SPIN_MAX     256
+#define GONE	     0xffff /* what a device that is not there has for a vendor */
+#define CONFIG_FLAGS (UNIC_CONFIG_PROMISCUOUS | UNIC_CONFIG_NO_IRQ | UNIC_CONFIG_CYCLES)
 
 const struct unic_driver *const unic_drivers[] = {
 	&unic_e1000, &unic_e1000e, &unic_igb, &unic_rtl8139, &unic_virtio_net, NULL,
@@ -102,8 +104,7 @@ static int config_complete(struct unic_port *port)
 	struct unic_config *config = &port->config;
 	struct unic_port_info *info = &port->info;
 
-	if (config->flags & ~(UNIC_CONFIG_PROMISCUOUS | UNIC_CONFIG_NO_IRQ) ||
-	    config->offloads & ~UNIC_OFFLOAD_ALL)
+	if (config->flags & ~CONFIG_FLAGS || config->offloads & ~UNIC_OFFLOAD_ALL)
 		return -EINVAL;
 	if (!info->max_queues)
 		info->max_queues = 1;
@@ -229,6 +230,7 @@ static void port_destroy(struct unic_port *port, bool probed)
 		unic_depot_leave(port);
 	else
 		userpci_close(port->device);
+	unic_cycles_close(port);
 	queues_free(port);
 	free(port);
 }
@@ -242,7 +244,7 @@ static bool is_gone(struct userpci_device *device)
 	return err == -ENODEV || (!err && vendor == GONE);
 }
 
-static int port_setup(struct unic_port *port)
+static int port_setup(struct unic_port *port, const char *address)
 {
 	bool probed = false;
 	int err;
@@ -262,6 +264,8 @@ static int port_setup(struct unic_port *port)
 		err = depot_get(port);
 	if (!err)
 		err = irq_get(port);
+	if (!err)
+		err = unic_cycles_open(port, address);
 	if (err)
 		port_destroy(port, probed);
 	return err;
@@ -294,7 +298,7 @@ int unic_open(const char *address, const struct unic_config *config, struct unic
 	p->max_descriptors = driver->max_descriptors;
 	if (config)
 		p->config = *config;
-	err = port_setup(p);
+	err = port_setup(p, address);
 	if (!err)
 		*port = p;
 	return err;
@@ -328,7 +332,10 @@ int unic_start(struct unic_port *port)
 	if (err)
 		return err == -EIO && is_gone(port->device) ? -ENODEV : err;
 	port->started = true;
-	bursts_set(port, port->driver->rx_burst, port->driver->tx_burst);
+	if (port->cycles)
+		bursts_set(port, unic_cycles_rx_burst, unic_cycles_tx_burst);
+	else
+		bursts_set(port, port->driver->rx_burst, port->driver->tx_burst);
 	return 0;
 }
 
