@@ -10,6 +10,9 @@
 #include <stdint.h>
 #include <stdlib.h>
 
+#include <unistd.h>
+
+#include <unic/cycles.h>
 #include <unic/driver.h>
 
 #include "harness.h"
@@ -1305,6 +1308,102 @@ TEST(nic_pools_exchange_packets_of_threads)
 	CHECK_EQ(stats_of(port).tx_bad_packet, 0);
 	CHECK_EQ(unic_packets_free(port), 1500);
 	unic_close(port);
+}
+
+/* --- Cycles --- */
+
+/* A burst of five, there and back. */
+static void move_five(unsigned int queue)
+{
+	struct unic_packet *packets[5];
+	unsigned int i;
+
+	CHECK_EQ(unic_rx_burst(port, queue, packets, 5), 5);
+	for (i = 0; i < 5; i++)
+		unic_packet_reset(packets[i], 100);
+	CHECK_EQ(unic_tx_burst(port, queue, packets, 5), 5);
+}
+
+static void check_way(const struct unic_cycles_way *way, uint64_t bursts)
+{
+	CHECK_EQ(way->bursts, bursts);
+	CHECK_EQ(way->packets, 5 * bursts);
+	CHECK(!way->cycles == !bursts);
+}
+
+TEST(nic_cycles)
+{
+	struct unic_config config = { .queues = 2, .flags = UNIC_CONFIG_CYCLES };
+	const struct unic_cycles *page;
+	struct unic_packet *packet;
+	uint64_t before;
+
+	port = open_port("0", &config);
+	page = port->cycles;
+	CHECK(page);
+	CHECK_EQ(page->magic, UNIC_CYCLES_MAGIC);
+	CHECK_EQ(page->queues, 2);
+	CHECK_STR(page->given, "0");
+	CHECK_STR(page->driver, "fake");
+	CHECK_STR(page->address, unic_info(port)->address);
+	move_five(1);
+	check_way(&page->queue[0].rx, 0);
+	check_way(&page->queue[0].tx, 0);
+	check_way(&page->queue[1].rx, 1);
+	check_way(&page->queue[1].tx, 1);
+	/* What moves nothing is not counted, nor what it takes. */
+	before = page->queue[1].rx.cycles;
+	CHECK_EQ(unic_rx_burst(port, 1, &packet, 0), 0);
+	CHECK_EQ(unic_tx_burst(port, 1, &packet, 0), 0);
+	CHECK_EQ(page->queue[1].rx.cycles, before);
+	check_way(&page->queue[1].tx, 1);
+	/* It goes on after a stop. */
+	CHECK_EQ(unic_stop(port), 0);
+	CHECK_EQ(unic_rx_burst(port, 1, &packet, 1), -ENETDOWN);
+	CHECK_EQ(unic_start(port), 0);
+	move_five(1);
+	check_way(&page->queue[1].rx, 2);
+	unic_close(port);
+}
+
+/* Somebody who cuts the page off would end the process that counts. */
+TEST(nic_cycles_page_is_sealed)
+{
+	struct unic_config config = { .flags = UNIC_CONFIG_CYCLES };
+	int fd;
+
+	port = open_port("0", &config);
+	fd = port->cycles_fd;
+	CHECK_EQ(ftruncate(fd, 0), -1);
+	CHECK_EQ(errno, EPERM);
+	move_five(0);
+	close_whole();
+	CHECK_EQ(ftruncate(fd, 0), -1);
+	CHECK_EQ(errno, EBADF);
+}
+
+/* At no cost: the bursts are the driver's own. */
+TEST(nic_cycles_off)
+{
+	static const char *const values[] = { NULL, "", "0", "yes" };
+	unsigned int i;
+
+	for (i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
+		if (values[i])
+			setenv("UNIC_CYCLES", values[i], 1);
+		else
+			unsetenv("UNIC_CYCLES");
+		open_with(0);
+		CHECK(!port->cycles);
+		CHECK(port->queues[0]->rx_burst == fake_rx_burst);
+		CHECK(port->queues[0]->tx_burst == fake_tx_burst);
+		close_whole();
+	}
+	setenv("UNIC_CYCLES", "1", 1);
+	open_with(0);
+	CHECK(port->cycles);
+	close_whole();
+	unsetenv("UNIC_CYCLES");
 }
 
 TEST_MAIN

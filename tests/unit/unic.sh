@@ -356,6 +356,73 @@ test_stats() {
     want stats.out '"link":true' '"rx_no_buffer":0' '"tx_bad_offload":0' '"rx_pps":')"
 }
 
+# --- Cycles --------------------------------------------------------------------------------------
+
+# Of this test alone: others run beside it.
+counted=qemu:e1000,id=counted$$
+
+# The pages that a process has open.
+pages() { readlink "/proc/$1/fd/"* | grep -c '^/memfd:unic-cycles'; }
+
+test_cycles() {
+  local sender why
+  UNIC_CYCLES=1 start gen gen "$counted" --rate 1k >"$work/why"
+  sender=$pid
+  why=$(cat "$work/why")
+  run stats "$counted" --cycles --interval 0.3 --count 2
+  report unic_cycles_of_a_running_port "$why$(want_status 0)$(want_lines one.out 3)$(
+    want_json one.out)$(want one.out "\"pid\":$sender," '"event":"summary"')$(
+    grep -q '"tx_pps":[1-9].*"tx_packets_per_burst":[1-9].*"tx_cycles_per_packet":[1-9]' \
+      "$work/one.out" || echo 'no figures. ')$(want one.out '"rx_cycles_per_packet":0.000')"
+  run stats "$counted" --cycles --pid $$
+  report unic_cycles_of_another_process "$(want_status 1)$(want_lines one.err 1)$(
+    want one.err "process $$ counts no cycles" UNIC_CYCLES=1)"
+  screen_of_cycles
+  start stats stats "$counted" --cycles --interval 0.1 >"$work/why"
+  finish "$sender" INT >"$work/why"
+  finish "$pid" >>"$work/why"
+  report unic_cycles_end_with_the_port "$(cat "$work/why")$(want_status 0)$(want stats.out \
+    '"event":"summary"')"
+}
+
+screen_of_cycles() {
+  command -v script >/dev/null || {
+    echo 'skip unic_cycles_screen: there is no script(1)'
+    return
+  }
+  status=0
+  TERM=xterm timeout 60 script -qec "$tool stats $counted --cycles --interval 0.3 --count 3" \
+    /dev/null >"$work/one.out" 2>"$work/one.err" </dev/null || status=$?
+  report unic_cycles_screen "$(want_status 0)$(want one.out 'a packet costs' 'of process' \
+    'q ends' 'tx_cycles_per_packet ')"
+}
+
+# Where no program counts, the port is its own.
+test_own_cycles() {
+  local first second why
+  run stats "$counted" --cycles --interval 0.1 --count 1
+  report unic_cycles_of_its_own "$(want_status 0)$(want_json one.out)$(want one.out \
+    '"event":"ready"' '"rx_no_buffer":0' '"rx_cycles_per_packet":0.000')"
+  run stats "$counted" --pid 1
+  report unic_cycles_pid_alone "$(want_status 2)$(want one.err '--pid is for --cycles')"
+  start one gen "$counted" --rate 10 >"$work/why"
+  report unic_cycles_are_off "$(cat "$work/why")$([ "$(pages "$pid")" = 0 ] || pages "$pid")"
+  finish "$pid" INT
+  export UNIC_CYCLES=1
+  start one gen "$counted" --rate 10 >"$work/why"
+  first=$pid why=$(cat "$work/why")
+  start two gen "$counted" --rate 10 >"$work/why"
+  second=$pid why+=$(cat "$work/why")
+  unset UNIC_CYCLES
+  why+=$([ "$(pages "$first")" = 1 ] || echo 'not one page. ')
+  run stats "$counted" --cycles --count 1
+  why+=$(want_status 1)$(want one.err --pid)
+  run stats "$counted" --cycles --count 1 --interval 0.1 --pid "$second"
+  report unic_cycles_of_one_of_two "$why$(want_status 0)$(want one.out "\"pid\":$second,")"
+  finish "$first" INT
+  finish "$second" INT
+}
+
 test_queues
 test_list
 test_gen_counts
@@ -367,4 +434,6 @@ test_cable
 test_fwd
 test_bad_cable
 test_stats
+test_cycles
+test_own_cycles
 exit $failed
