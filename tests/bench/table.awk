@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-# table.awk [-v html=1] RESULTS: results.tsv as tables, a line a row: packets, everything else, time.
+# table.awk [-v html=1] RESULTS: results.tsv as tables, a line a row: packets, packets where there is
+# more of something, everything else, time.
 
 BEGIN { FS = "\t" }
 
@@ -14,7 +15,7 @@ function note(kind, name) {
 }
 
 {
-  section = $5 == "wall" ? "time" : $4 == "-" ? "other" : "packet"
+  section = $5 == "wall" ? "time" : $4 == "-" ? "other" : $3 ~ /^scale-/ ? "scale" : "packet"
   note(section "1", $2)
   note(section "2", $3)
   note(section "3", $4)
@@ -62,6 +63,13 @@ function packet_line(d, w, b, s, row) {
     cell(row, "syscalls")))
 }
 
+function scale_line(d, w, b, s, row) {
+  line("td", sprintf("%-17s|%-16s|%5s|%-9s|%9s|%6s|%9s|%6s|%9s|%7s|%11s|%12s", d, substr(w, 7), \
+    b, s, cell(row, "instructions"), percent(row, "instructions"), cell(row, "registers"), \
+    cell(row, "locked"), cell(row, "dma"), cell(row, "heap"), cell(row, "dma-sharing"), \
+    cell(row, "heap-sharing")))
+}
+
 function other_line(d, w, b, s, row) {
   line("td", sprintf("%-17s|%-20s|%-15s|%12s|%6s|%9s|%8s|%8s|%7s", d, w, s, \
     cell(row, "instructions"), percent(row, "instructions"), cell(row, "registers"), \
@@ -85,6 +93,8 @@ function all(section,  d, w, b, s, row) {
           split(row, part, SUBSEP)
           if (section == "packet")
             packet_line(part[1], part[2], part[3], part[4], row)
+          else if (section == "scale")
+            scale_line(part[1], part[2], part[3], part[4], row)
           else if (section == "other")
             other_line(part[1], part[2], part[3], part[4], row)
           else
@@ -100,6 +110,13 @@ END {
       "work", "burst", "stack", "driver", "spread", "application", "registers", "doorbells", \
       "locked", "fences", "calls"))
     all("packet")
+  }
+  if (count["scale1"]) {
+    head("Forward with more of something: instructions per packet; bytes of memory")
+    line("th", sprintf("%-17s|%-16s|%5s|%-9s|%9s|%6s|%9s|%6s|%9s|%7s|%11s|%12s", "device", \
+      "with", "burst", "stack", "driver", "spread", "registers", "locked", "DMA", "heap", \
+      "sharing-DMA", "sharing-heap"))
+    all("scale")
   }
   if (count["other1"]) {
     head("Instructions, once")

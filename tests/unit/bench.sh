@@ -83,6 +83,39 @@ test_wall() {
       cat "$work/merged")"
 }
 
+# A row that is a program of its own, with the memory that it tells: merged, shown, and gated.
+test_scale() {
+  local queues text rows='userpci/igb/scale-queues-1/32 userpci/igb/scale-queues-4/32'
+  for queues in 1 4; do
+    printf 'job\tuserpci\tigb\n'
+    printf 'scale-queues-%s\t32\tinstructions\t64.00\t0.04\tper packet\n' "$queues"
+    printf 'scale-queues-%s\t32\tdma\t%s\t0\tbytes\nreport\n' "$queues" $((queues * 1000))
+  done >"$work/log"
+  printf '1\t0\t10\t20480\t0\t20\t0\t0\t0\n2\t0\t10\t20480\t0\t20\t40\t0\t0\n' >"$work/report"
+  {
+    results 1 1 | head -n 1
+    awk -F '\t' -v wanted="$rows" -f merge.awk "$work/report" "$work/log"
+  } >"$work/merged" 2>"$work/said"
+  report scale_merged "$(cat "$work/said"
+    for text in 'scale-queues-4\t32\tdma\t4000\t0\tbytes' 'scale-queues-4\t32\tlocked\t4.00\t' \
+      'scale-queues-1\t32\tlocked\t0.00\t'; do
+      grep -qP "^userpci\tigb\t$text" "$work/merged" || echo "no $text"
+    done)"
+  awk -f table.awk "$work/merged" >"$work/table"
+  report scale_table "$(grep -qE '^igb +queues-4 +32 userpci +64.00 +0.04% +2.00 +4.00 +4000 ' \
+    "$work/table" || cat "$work/table")"
+  sed '/dma/s/4000/4001/' "$work/merged" >"$work/more"
+  awk -v without=// -f check.awk "$work/merged" "$work/more" >"$work/said"
+  report scale_gate "$(for text in '^not ok userpci/igb/scale-queues-4/32: dma: 4001, not 4000' \
+    '^ok userpci/igb/scale-queues-1/32'; do
+    grep -q "$text" "$work/said" || echo "no $text"
+  done)"
+  report scale_rows "$(for queues in 1 2 4; do
+    ./run --list "userpci/*/scale-queues-$queues/" | grep -cE '/(igb|virtio-net)/' | grep -qx 2 ||
+      echo "no rows with $queues queues"
+  done)"
+}
+
 test_rows() {
   local one
   report rows_one "$([ "$(./run --list userpci/e1000/rx/32)" = userpci/e1000/rx/32 ] ||
@@ -107,6 +140,7 @@ test_page() {
 test_gate
 test_merge
 test_wall
+test_scale
 test_rows
 test_page
 exit $failed
