@@ -145,7 +145,7 @@ static void find_flows(void)
 
 /* --- Ports --- */
 
-/* Of one port and its device; the heap is the whole program's. */
+/* Of one port, and not of the one that it shares packets with; the heap is the whole program's. */
 static struct memory memory_of(struct unic_port *port)
 {
 	struct mallinfo2 heap = mallinfo2();
@@ -154,7 +154,7 @@ static struct memory memory_of(struct unic_port *port)
 	uint32_t cursor = 0;
 
 	while (port && !userpci_dma_next(port->device, &cursor, &info))
-		memory.dma += info.size;
+		memory.dma += info.kind == USERPCI_DMA_PINNED ? 0 : info.size;
 	return memory;
 }
 
