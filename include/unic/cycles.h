@@ -56,12 +56,14 @@ struct unic_cycles {
 static inline uint64_t unic_cycles_now(void)
 {
 #if defined(__x86_64__) || defined(__i386__)
-	__asm__ volatile("lfence" ::: "memory");
-	return __builtin_ia32_rdtsc();
+	uint32_t low, high;
+
+	__asm__ volatile("lfence\n\trdtsc" : "=a"(low), "=d"(high) : : "memory");
+	return (uint64_t)high << 32 | low;
 #elif defined(__aarch64__)
 	uint64_t now;
 
-	__asm__ volatile("isb\n\tmrs %0, cntvct_el0" : "=r"(now)::"memory");
+	__asm__ volatile("isb\n\tmrs %0, cntvct_el0" : "=r"(now) : : "memory");
 	return now;
 #else
 	struct timespec now;

@@ -11,6 +11,8 @@
 #include <linux/if_packet.h>
 #include <net/ethernet.h>
 #include <net/if.h>
+#include <signal.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 
 int main(int argc, char **argv)
@@ -24,8 +26,11 @@ int main(int argc, char **argv)
 	link.sll_ifindex = argc == 2 ? (int)if_nametoindex(argv[1]) : 0;
 	if (!link.sll_ifindex)
 		errx(2, "usage: echo INTERFACE");
+	prctl(PR_SET_PDEATHSIG, SIGTERM); /* not longer than tests/bench/taps */
 	fd = socket(AF_PACKET, SOCK_RAW, 0);
-	if (fd < 0 || setsockopt(fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, &yes, sizeof(yes)) ||
+	if (fd < 0)
+		err(1, "socket");
+	if (setsockopt(fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, &yes, sizeof(yes)) ||
 	    bind(fd, (struct sockaddr *)&link, sizeof(link)))
 		err(1, "%s", argv[1]);
 	for (;;) {

@@ -93,20 +93,20 @@ static bool generate(unsigned int queue, unsigned int burst)
 {
 	unsigned int from = generator == receiver ? queue : 0, i;
 	unsigned int count = unic_packet_alloc_burst(generator, from, packets, burst);
-	int sent;
+	unsigned int sent;
+	int n;
 
 	for (i = 0; i < count; i++) {
 		unic_packet_reset(packets[i], plan.size);
 		memcpy(unic_packet_data(packets[i]), frames[queue], plan.size);
 	}
-	sent = unic_tx_burst(generator, from, packets, count);
-	if (sent < 0)
-		errx(1, "generator: %s", strerror(-sent));
-	unic_packet_free_burst(packets + sent, count - (unsigned int)sent);
+	n = unic_tx_burst(generator, from, packets, count);
+	sent = n > 0 ? (unsigned int)n : 0;
+	unic_packet_free_burst(packets + sent, count - sent);
 	if (generator == receiver)
 		pause_ns(ECHO_NS);
 	settle();
-	return (unsigned int)sent == burst;
+	return sent == burst;
 }
 
 static void drain(unsigned int queue)
