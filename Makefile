@@ -324,8 +324,10 @@ install: lib man $(O)/bin/userpci $(O)/bin/unic
 	install -d $(DESTDIR)$(pythondir)/userpci
 	install -m 644 userspace/python/userpci/*.py userspace/python/userpci/py.typed \
 		$(DESTDIR)$(pythondir)/userpci
-	install -D -m 644 userspace/tools/completion/userpci.bash $(DESTDIR)$(bashdir)/userpci
-	install -D -m 644 userspace/tools/completion/_userpci $(DESTDIR)$(zshdir)/_userpci
+	install -d $(DESTDIR)$(bashdir) $(DESTDIR)$(zshdir)
+	for tool in userpci unic; do install -m 644 \
+		userspace/tools/completion/$$tool.bash $(DESTDIR)$(bashdir)/$$tool || exit; done
+	install -m 644 userspace/tools/completion/_* $(DESTDIR)$(zshdir)
 	[ -n '$(DESTDIR)' ] || [ "$$(id -u)" != 0 ] || ldconfig
 
 # DKMS looks nowhere else. Without DESTDIR the module is built and installed for this kernel, too.

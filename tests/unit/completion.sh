@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 #
-# The shells' completion of userpci: the files are what the tool prints from its table of commands,
-# and bash and zsh complete with them. Prints a line `ok NAME` or `not ok NAME: WHY` a case.
+# The shells' completion of userpci, whose files are what the tool prints from its table of
+# commands, and of unic; bash and zsh complete with them. Prints a line `ok NAME` or `not ok NAME:
+# WHY` a case.
 set -uo pipefail
 
 root=$(cd "$(dirname "$(readlink -f "$0")")/../.." && pwd)
@@ -19,7 +20,7 @@ report() {
   fi
 }
 
-make -s -C "$root" O="$O" "$O/bin/userpci" >/dev/null 2>&1 || {
+make -s -C "$root" O="$O" "$O/bin/userpci" "$O/bin/unic" >/dev/null 2>&1 || {
   echo "not ok completion: the tool cannot be built"
   exit 1
 }
@@ -45,6 +46,15 @@ test_options() {
     done
   done
   report completion_has_all_options "$missing"
+  missing=''
+  for command in $(unic --help | sed -n 's/^  \([a-z][a-z]*\) .*/\1/p'); do
+    for option in $(unic "$command" --help | sed -n '/^usage/,/^$/p' |
+      grep -o -- '--[a-z][a-z-]*' | sort -u); do
+      complete_bash "unic $command $option" | grep -qx -- "$option" ||
+        missing+=" $command $option"
+    done
+  done
+  report completion_has_all_options_of_unic "$missing"
 }
 
 # complete_bash LINE: what TAB offers at its end, a line each.
@@ -53,8 +63,8 @@ complete_bash() {
     . "$1"
     COMP_LINE=$2 COMP_POINT=${#2} COMPREPLY=()
     COMP_WORDBREAKS=$'"' \\t\\n\"\\'><=;|&(:'"'
-    _userpci userpci
-    printf "%s\n" "${COMPREPLY[@]}"' bash "$files/userpci.bash" "$1"
+    "_$3"
+    printf "%s\n" "${COMPREPLY[@]}"' bash "$files/${1%% *}.bash" "$1" "${1%% *}"
 }
 
 # offers NAME LINE WORD...: exactly these.
@@ -82,6 +92,10 @@ test_bash() {
     'RAL[13]' 'RAL[14]' 'RAL[15]'
   offers nothing_behind_an_address 'userpci reset qemu:edu q'
   offers nothing_unknown 'userpci frobnicate '
+  offers unic_command 'unic st' stats
+  offers unic_version 'unic --v' --version
+  offers unic_option 'unic stats qemu:e1000 --c' --count --cycles
+  offers unic_address 'unic stats qemu:igb' igb
   offers file "userpci diff $root/READ" "$root/README.md"
   for device in /sys/bus/pci/devices/*; do
     [ -e "$device" ] || return 0
@@ -129,6 +143,9 @@ tab option 'userpci top --j' '--j*son'
 tab value 'userpci bind --driver vf' 'vf*io-pci'
 tab private 'userpci peek qemu:rtl' 'rtl*8139'
 tab register 'userpci peek qemu:edu FACT' 'FACT*ORIAL'
+tab unic_command 'unic stat' 'stat*s'
+tab unic_option 'unic stats qemu:e1000 --cy' '--cy*cles'
+tab unic_address 'unic gen qemu:rtl' 'rtl*8139'
 ZSH
   FILES=$files TERM=xterm timeout 240 zsh -f "$work/zsh" || report completion_zsh_ends "status $?"
 }
