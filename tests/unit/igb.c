@@ -775,6 +775,25 @@ TEST(igb_rss)
 	close_port();
 }
 
+/* Who does not ask for the hash does not pay for it: flows are spread all the same. */
+TEST(igb_rss_without_hash)
+{
+	struct unic_config config = { .queues = QUEUES, .offloads = UNIC_OFFLOAD_RSS };
+	uint8_t frame[FRAME_MAX];
+	struct unic_packet *packet;
+	uint32_t i;
+
+	start_port(&config);
+	CHECK_EQ(unic_info(port)->offloads, UNIC_OFFLOAD_RSS);
+	for (i = 0; i < sizeof(hashes) / sizeof(hashes[0]); i++) {
+		wire_send(frame, ip_frame(frame, &hashes[i].flow, 100));
+		packet = take_from(hashes[i].hash % 128 % QUEUES);
+		CHECK_EQ(packet->flags, 0);
+		unic_packet_free(packet);
+	}
+	close_port();
+}
+
 TEST(igb_queues_send)
 {
 	struct unic_config config = { .queues = 16, .flags = UNIC_CONFIG_NO_IRQ };
