@@ -8,7 +8,7 @@ BEGIN { FS = "\t" }
 
 { key = $1 "/" $2 "/" $3 "/" $4 }
 
-index(key, without) { next }
+key ~ without { next }
 
 FILENAME == ARGV[1] {
   if (!(key in of)) {
