@@ -14,12 +14,31 @@
 
 #include "internal.h"
 
-/* Without a translating IOMMU the owner's device reaches all memory. */
+static int is_kernels(struct device *dev, void *own)
+{
+	const struct device_driver *driver = READ_ONCE(dev->driver);
+
+	return driver && driver != own && !(dev_is_pci(dev) && pci_is_bridge(to_pci_dev(dev)));
+}
+
+/* An IOMMU translates, and shares that, by its group, with no driver of the kernel. */
+static bool is_confined(struct userpci_device *u)
+{
+	struct iommu_group *group = iommu_group_get(&u->pdev->dev);
+	bool confined = userpci_iommu_translates(u) &&
+			!iommu_group_for_each_dev(group, u->pdev->dev.driver, is_kernels);
+
+	if (group)
+		iommu_group_put(group);
+	return confined;
+}
+
+/* The device of an owner who is not confined reaches memory of others. */
 static int may_own(struct userpci_device *u)
 {
 	int err;
 
-	if (userpci_iommu_translates(u))
+	if (is_confined(u))
 		return 0;
 	if (!capable(CAP_SYS_RAWIO))
 		return -EPERM;
@@ -28,7 +47,8 @@ static int may_own(struct userpci_device *u)
 		return err;
 	if (!test_taint(TAINT_USER)) {
 		add_taint(TAINT_USER, LOCKDEP_STILL_OK);
-		pci_warn(u->pdev, "no IOMMU translates: user space reaches all memory by DMA\n");
+		pci_warn(u->pdev,
+			 "no IOMMU confines it: user space reaches memory of others by DMA\n");
 	}
 	return 0;
 }

@@ -6,7 +6,8 @@
  *   bind     A function comes to the driver by driver_override only. Its device node appears as
  *            /dev/userpci/DDDD:BB:DD.F (domain, bus, device, function in hex).
  *   open     O_RDWR makes the caller the owner; there is one, a second open gets EBUSY. Where no
- *            IOMMU translates the function's DMA the owner can reach all memory through it: the
+ *            IOMMU translates the function's DMA the owner can reach all memory through it, and
+ *            where a neighbour in its IOMMU group has another driver, that one's buffers: the
  *            open then needs CAP_SYS_RAWIO, is refused under lockdown and taints the kernel.
  *            O_RDONLY makes an observer: as many as wish; they query, read configuration space,
  *            wait for interrupts and map read-only. O_WRONLY is EACCES.

@@ -28,7 +28,24 @@ commands() {
   check "$1_top" 0 "backend=$1" nobody userpci top --count 1 "$edu"
 }
 
+# Who shares a group with a device of the kernel's reaches that one's buffers as well.
+neighbour() {
+  userpci bind "$shared" >/dev/null || echo "not ok bind"
+  chmod 666 "/dev/userpci/$shared"
+  check stub_alone_in_its_group 0 "= 0xfffffffe" nobody userpci poke "$shared" LIVENESS=1 LIVENESS
+  modprobe e1000
+  [ -e "/sys/bus/pci/drivers/e1000/$card" ] || echo "$card" >/sys/bus/pci/drivers/e1000/bind
+  check stub_has_a_neighbour 1 "it shares its IOMMU group with $card, which is bound to e1000" \
+    nobody userpci poke "$shared" LIVENESS=1
+  check stub_observes_a_neighbour 0 "0x010000ed" nobody userpci peek "$shared" ID
+  check stub_root_has_a_neighbour 0 "= 0xfffffffd" userpci poke "$shared" LIVENESS=2 LIVENESS
+  echo "$card" >/sys/bus/pci/drivers/e1000/unbind
+  check stub_neighbour_left 0 "= 0xfffffffe" nobody userpci poke "$shared" LIVENESS=1 LIVENESS
+  userpci unbind "$shared" >/dev/null || echo "not ok unbind"
+}
+
 guest() {
+  shared=0000:00:08.0 card=0000:00:08.1
   edu=$(address 1234:11e8)
   userpci bind "$edu" >/dev/null || echo "not ok bind"
   check stub_not_allowed 1 "no permission on /dev/userpci/$edu" nobody userpci peek "$edu" ID
@@ -39,6 +56,7 @@ guest() {
   chgrp 65534 "/dev/userpci/$edu" && chmod 660 "/dev/userpci/$edu"
   commands stub 4
   check stub_group 0 "IOMMU group: " nobody userpci list -k "$edu"
+  neighbour
   userpci unbind "$edu" >/dev/null || echo "not ok unbind"
 
   modprobe vfio-pci
@@ -64,5 +82,7 @@ guest() {
 if [ "${1:-}" = guest ]; then
   guest
 else
-  qemu/run --timeout 300 --iommu --device edu --device e1000e --env O="$O" -- "$0" guest
+  # The functions of one card are a group, for they may reach each other.
+  qemu/run --timeout 300 --iommu --device edu --device e1000e --env O="$O" \
+    --device edu,addr=8.0,multifunction=on --device e1000,addr=8.1 -- "$0" guest
 fi

@@ -117,6 +117,46 @@ static void explain_other(const struct failure *f)
 
 /* --- The stub --- */
 
+/* The other function of the IOMMU group that has a driver of the kernel's, and not @ours. */
+static bool group_has_kernels(const struct failure *f, const char *ours, char other[17],
+			      char driver[33])
+{
+	char path[64];
+	struct dirent *entry;
+	bool found = false;
+	DIR *dir;
+
+	snprintf(path, sizeof(path), USERPCI_SYSFS_DEVICES "/%s/iommu_group/devices", f->address);
+	dir = opendir(path);
+	if (!dir)
+		return false;
+	while (!found && (entry = readdir(dir))) {
+		if (entry->d_name[0] == '.' || !strcmp(entry->d_name, f->address))
+			continue;
+		userpci_sysfs_driver(entry->d_name, driver, 33);
+		found = driver[0] && strcmp(driver, ours) && strcmp(driver, "pcieport");
+		snprintf(other, 17, "%.16s", entry->d_name);
+	}
+	closedir(dir);
+	return found;
+}
+
+static void explain_unconfined(const struct failure *f)
+{
+	char other[17], driver[33];
+
+	if (group_has_kernels(f, "userpci", other, driver))
+		snprintf(f->text, f->size,
+			 "%s: it shares its IOMMU group with %s, which is bound to %s, so it takes "
+			 "CAP_SYS_RAWIO and no kernel lockdown; run as root, or 'userpci bind %s'",
+			 f->address, other, driver, other);
+	else
+		snprintf(f->text, f->size,
+			 "%s: no IOMMU protects memory from this device, so it takes CAP_SYS_RAWIO "
+			 "and no kernel lockdown; run as root",
+			 f->address);
+}
+
 static void explain_stub(const struct failure *f)
 {
 	char node[NODE_SIZE];
@@ -142,10 +182,7 @@ static void explain_stub(const struct failure *f)
 		explain_access(f, node);
 		break;
 	case EPERM:
-		snprintf(f->text, f->size,
-			 "%s: no IOMMU protects memory from this device, so it takes CAP_SYS_RAWIO "
-			 "and no kernel lockdown; run as root",
-			 f->address);
+		explain_unconfined(f);
 		break;
 	case EPROTO:
 		snprintf(
@@ -161,31 +198,19 @@ static void explain_stub(const struct failure *f)
 
 /* --- VFIO --- */
 
-/* The other function of the group that has a driver of the kernel's. */
 static void explain_group(const struct failure *f)
 {
-	char path[64], driver[64];
-	struct dirent *entry;
-	DIR *dir;
+	char other[17], driver[33];
 
-	snprintf(f->text, f->size,
-		 "%s: another device of its IOMMU group has a driver of the kernel's", f->address);
-	snprintf(path, sizeof(path), USERPCI_SYSFS_DEVICES "/%s/iommu_group/devices", f->address);
-	dir = opendir(path);
-	if (!dir)
-		return;
-	while ((entry = readdir(dir))) {
-		if (entry->d_name[0] == '.' || !strcmp(entry->d_name, f->address))
-			continue;
-		userpci_sysfs_driver(entry->d_name, driver, sizeof(driver));
-		if (!driver[0] || !strcmp(driver, "vfio-pci") || !strcmp(driver, "pcieport"))
-			continue;
+	if (group_has_kernels(f, "vfio-pci", other, driver))
 		snprintf(f->text, f->size,
-			 "%s: %.16s is in the same IOMMU group, and bound to %.32s; run "
-			 "'userpci bind --driver vfio-pci %.16s'",
-			 f->address, entry->d_name, driver, entry->d_name);
-	}
-	closedir(dir);
+			 "%s: %s is in the same IOMMU group, and bound to %s; run "
+			 "'userpci bind --driver vfio-pci %s'",
+			 f->address, other, driver, other);
+	else
+		snprintf(f->text, f->size,
+			 "%s: another device of its IOMMU group has a driver of the kernel's",
+			 f->address);
 }
 
 static void explain_no_vfio(const struct failure *f)
