@@ -517,6 +517,8 @@ TEST(nic_survives_an_empty_pool)
 		const uint8_t *frame = unic_packet_data(packets[i]);
 
 		own.rx_bytes += packets[i]->length;
+		if (frame_kind(frame) != FRAME_FLOOD) /* the answer to a second hello, late */
+			continue;
 		/* The tap may have dropped some: the run has no acknowledgements. */
 		CHECK_EQ(frame_run(frame), run);
 		CHECK(frame_sequence(frame) >= next);
