@@ -4,9 +4,10 @@
  * is noticed, and back.
  *
  * Usage: irq STACK ADDRESS, where STACK is userpci, vfio-pci or uio_pci_generic. Output: as loop.h.
- * In a workload's name `msi` and `intx` are read from an eventfd, and of uio_pci_generic from its
- * own descriptor; `node` is read() of the module's own, and with `intx-read` that also lets the
- * interrupt in again.
+ * `msi` and `intx` are the shortest way that a stack has: of vfio-pci an eventfd, of the others
+ * read() of the node, which of userpci lets the next INTx in as well (USERPCI_IRQ_READ_UNMASKS). Of
+ * userpci there are also `intx-write`, where a write() to the node lets it in, and the library's
+ * way, which is the same on every backend: `msi-eventfd` and `intx-eventfd`.
  *
  *     raise    the register write, and the kernel's handler
  *     polled   the same, and the read() that tells of it
@@ -306,17 +307,17 @@ int main(int argc, char **argv)
 	open_library(is_ours ? "stub" : "vfio", argv[2]);
 	for (threads = 0; threads < 2; threads++) {
 		choose_eventfd(USERPCI_IRQ_MSI);
-		run_all("msi", threads);
+		run_all(is_ours ? "msi-eventfd" : "msi", threads);
 		if (!is_ours)
 			continue;
 		choose_node(USERPCI_IRQ_MSI, 0);
-		run_all("msi-node", threads);
+		run_all("msi", threads);
 		choose_eventfd(USERPCI_IRQ_INTX);
-		run_all("intx", threads);
+		run_all("intx-eventfd", threads);
 		choose_node(USERPCI_IRQ_INTX, 0);
-		run_all("intx-node", threads);
+		run_all("intx-write", threads);
 		choose_node(USERPCI_IRQ_INTX, USERPCI_IRQ_READ_UNMASKS);
-		run_all("intx-read", threads);
+		run_all("intx", threads);
 	}
 	userpci_close(device);
 	return 0;

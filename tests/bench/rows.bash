@@ -92,7 +92,7 @@ all_rows() {
   local kernel
   nic_rows
   scale_rows
-  irq_rows userpci edu msi msi-node intx intx-node intx-read
+  irq_rows userpci edu msi msi-eventfd intx intx-write intx-eventfd
   irq_rows uio_pci_generic edu intx
   irq_rows vfio-pci edu-iommu msi
   call_rows userpci edu

@@ -71,7 +71,7 @@ function scale_line(d, w, b, s, row) {
 }
 
 function other_line(d, w, b, s, row) {
-  line("td", sprintf("%-17s|%-20s|%-15s|%12s|%6s|%9s|%8s|%8s|%7s", d, w, s, \
+  line("td", sprintf("%-17s|%-27s|%-15s|%12s|%6s|%9s|%8s|%8s|%7s", d, w, s, \
     cell(row, "instructions"), percent(row, "instructions"), cell(row, "registers"), \
     cell(row, "locked"), cell(row, "fences"), cell(row, "syscalls")))
 }
@@ -120,7 +120,7 @@ END {
   }
   if (count["other1"]) {
     head("Instructions, once")
-    line("th", sprintf("%-17s|%-20s|%-15s|%12s|%6s|%9s|%8s|%8s|%7s", "device", "work", "stack", \
+    line("th", sprintf("%-17s|%-27s|%-15s|%12s|%6s|%9s|%8s|%8s|%7s", "device", "work", "stack", \
       "instructions", "spread", "registers", "locked", "fences", "calls"))
     all("other")
   }
