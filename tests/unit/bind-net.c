@@ -9,6 +9,7 @@
 #include <net/if.h>
 #include <sched.h>
 #include <sys/ioctl.h>
+#include <sys/wait.h>
 
 #include "fake-sysfs.h"
 
@@ -296,20 +297,62 @@ TEST(place_in_a_bridge)
 	fake_end(&fake);
 }
 
-/* udev names what is new; it is waited for, but not for ever. */
-TEST(after_udev)
+static void begin_udev(struct fake *fake, char udev[PATH_MAX])
 {
-	char why[BIND_WHY_SIZE] = "", udev[128], *lines;
+	begin(fake);
+	snprintf(udev, PATH_MAX, "%s", at(fake, "udev"));
+	make_directory(at(fake, "udev/data"));
+	make_text(at(fake, "udev/control"), "");
+	fake->env.udev = udev;
+}
+
+/* udev names what is new; it is waited for, but not for ever. */
+TEST(silent_udev)
+{
+	char why[BIND_WHY_SIZE] = "", udev[PATH_MAX], *lines;
 	struct fake fake;
 
-	begin(&fake);
+	begin_udev(&fake, udev);
 	rename_port(&fake, 0, "lan0");
-	snprintf(udev, sizeof(udev), "%s", at(&fake, "udev"));
-	make_directory(at(&fake, "udev/data"));
-	make_text(at(&fake, "udev/control"), "");
-	fake.env.udev = udev;
 	CHECK_EQ(net_save(&fake.env, ADDRESS, &lines), 0);
 	CHECK_EQ(net_restore(&fake.env, ADDRESS, lines, why), 0);
+	free(lines);
+	fake_end(&fake);
+}
+
+/* As udev does it: a note without a time, the name, and the note with its time. */
+static void be_udev(const struct fake *fake)
+{
+	make_text(at(fake, "udev/data/n%u", ports.indices[0]), "E:ID_RENAMING=1\n");
+	make_text(at(fake, "udev/data/n%u", ports.indices[1]), "I:1\n");
+	usleep(100 * 1000); /* for one that does not wait */
+	rename_port(fake, 0, "enp0s2");
+	make_text(at(fake, "udev/data/n%u", ports.indices[0]), "I:2\nE:ID_RENAMING=1\n");
+}
+
+TEST(after_udev)
+{
+	char why[BIND_WHY_SIZE] = "", udev[PATH_MAX], name[IF_NAMESIZE], *lines;
+	struct fake fake;
+	int status;
+	pid_t pid;
+
+	begin_udev(&fake, udev);
+	fake.env.wait_ms = 60000;
+	rename_port(&fake, 0, "lan0");
+	CHECK_EQ(net_save(&fake.env, ADDRESS, &lines), 0);
+	change_ports(&fake, "e1000", false);
+	change_ports(&fake, "e1000", true);
+	pid = fork();
+	CHECK(pid >= 0);
+	if (!pid) {
+		be_udev(&fake);
+		_exit(0);
+	}
+	CHECK_EQ(net_restore(&fake.env, ADDRESS, lines, why), 0);
+	CHECK_EQ(waitpid(pid, &status, 0), pid);
+	CHECK_EQ(status, 0);
+	CHECK_STR(if_indextoname(ports.indices[0], name), "lan0");
 	free(lines);
 	fake_end(&fake);
 }

@@ -18,16 +18,26 @@
 
 /* --- The interfaces come back some time after the driver --- */
 
-/* While udev runs it names an interface that is new; what it is done with it makes a note of. */
+/*
+ * While udev runs it names an interface that is new, and makes a note of it twice: before it gives
+ * the name, and when it is done, then with the time ("I:").
+ */
 static bool is_named(const struct bind_env *env, unsigned int index)
 {
-	char path[PATH_MAX];
+	char path[PATH_MAX], line[256];
+	bool is_done = false;
+	FILE *note;
 
 	snprintf(path, sizeof(path), "%s/control", env->udev ? env->udev : "");
 	if (!env->udev || access(path, F_OK))
 		return true;
 	snprintf(path, sizeof(path), "%s/data/n%u", env->udev, index);
-	return !access(path, F_OK);
+	note = fopen(path, "re");
+	while (note && !is_done && fgets(line, sizeof(line), note))
+		is_done = !strncmp(line, "I:", 2);
+	if (note)
+		fclose(note);
+	return is_done;
 }
 
 static bool are_named(const struct bind_env *env, const struct net_interface *interfaces,

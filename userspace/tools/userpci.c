@@ -24,7 +24,7 @@ static const struct bind_env host = {
 	.rules = "/etc/udev/rules.d",
 	.udev = "/run/udev",
 	.modprobe = "/sbin/modprobe",
-	.wait_ms = 5000,
+	.wait_ms = 30000,
 };
 
 /* What to do about an error that can happen anywhere. */
