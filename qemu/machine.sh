@@ -134,10 +134,10 @@ add_icount() {
 # Sets $arguments to QEMU's, and $mac to the address of the device that got the network.
 machine_arguments() {
   local device kernel_line=$base_append accelerator=$accel
-  # QEMU: with a thread for each processor, version 10 sends a register access astray when the
-  # machine's memory map changes meanwhile: it fails an assertion of its own (iotlb_to_section), or
-  # an interrupt is never acknowledged, and that processor has no timer any more.
-  [ "$accel $emulator" != "tcg 10" ] || accelerator+=,thread=single
+  # QEMU: with a thread for each processor it sends a register access astray when the memory map
+  # changes meanwhile: an interrupt is never acknowledged, and that processor has no timer any more;
+  # or QEMU fails an assertion of its own (iotlb_to_section). Seen with versions 7.2 and 10.
+  [ "$accel" != tcg ] || accelerator+=,thread=single
   arguments=("${base_arguments[@]}" -m "$memory" -smp "$cpus" -accel "$accelerator")
   if $icount; then
     add_icount
