@@ -131,13 +131,19 @@ add_icount() {
   arguments+=(-plugin "$plugin")
 }
 
+# QEMU: with a thread for each processor it sends a register access astray when the memory map
+# changes meanwhile: an interrupt is never acknowledged, and that processor has no timer any more;
+# or QEMU fails an assertion of its own (iotlb_to_section). Seen with versions 7.2 and 10. With one
+# thread for all, version 7.2 leaves the memory barriers out that a driver of virtio relies on.
+has_one_thread() {
+  [ "$accel" = tcg ] || return 1
+  [ "$emulator" = 10 ] || [[ "${devices[*]} ${extra[*]}" != *virtio* ]]
+}
+
 # Sets $arguments to QEMU's, and $mac to the address of the device that got the network.
 machine_arguments() {
   local device kernel_line=$base_append accelerator=$accel
-  # QEMU: with a thread for each processor it sends a register access astray when the memory map
-  # changes meanwhile: an interrupt is never acknowledged, and that processor has no timer any more;
-  # or QEMU fails an assertion of its own (iotlb_to_section). Seen with versions 7.2 and 10.
-  [ "$accel" != tcg ] || accelerator+=,thread=single
+  ! has_one_thread || accelerator+=,thread=single
   arguments=("${base_arguments[@]}" -m "$memory" -smp "$cpus" -accel "$accelerator")
   if $icount; then
     add_icount
